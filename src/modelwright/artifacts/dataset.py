@@ -1,0 +1,121 @@
+"""A Dataset: cleaned rows by split, memory-mapped, in the task's canonical columns.
+
+    dataset-KEY/
+      train.arrow validation.arrow test.arrow   Arrow IPC files
+      dataset.json                              task, labels, language, audit
+      ledger.jsonl ledger.json
+
+Beside the task's columns every row carries `_row` (int64, its number in the source split),
+`_file` (string) and `_line` (int64 or null), and the user's slice columns as `slice:NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelwright.errors import UserError
+from modelwright.runtime.files import read_json, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPLITS = ("train", "validation", "test")
+SLICE_PREFIX = "slice:"
+
+
+@dataclass
+class DatasetInfo:
+    """What is known of a dataset besides its rows.
+
+    Attributes:
+        task: the task's name.
+        labels: class names in index order (empty for regression).
+        multi_label: whether a row may carry several labels.
+        language: two-letter code of the text's main language, or "" for images.
+        rows: rows by split.
+        columns: the user's column for each role of the task.
+        slices: the user's columns kept for slicing.
+        facts: task-specific facts (mean and longest length, image size, target range, ...).
+        audit: the label audit.
+    """
+
+    task: str
+    labels: list[str]
+    multi_label: bool = False
+    language: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    slices: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    audit: dict[str, Any] = field(default_factory=dict)
+
+
+class Dataset:
+    """An opened dataset folder."""
+
+    def __init__(self, folder: Path, info: DatasetInfo) -> None:
+        self.folder, self.info = folder, info
+
+    @classmethod
+    def open(cls, folder: Path) -> Dataset:
+        """Open a folder written by `write_info` and `SplitWriter`; MW-604 when damaged."""
+        try:
+            return cls(folder, DatasetInfo(**read_json(folder / "dataset.json")))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(
+                "MW-604",
+                f"not a dataset: {error}",
+                expected="a folder that the data stage wrote",
+                fix="delete it and run again",
+                file=str(folder),
+            ) from error
+
+    def table(self, split: str) -> pa.Table:
+        """The rows of a split as a memory-mapped Arrow table (empty when there is no such split)."""
+        import pyarrow as pa
+
+        path = self.folder / f"{split}.arrow"
+        if not path.is_file():
+            return pa.table({})
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+    def rows(self, split: str) -> list[dict[str, Any]]:
+        """The rows of a split as dictionaries; for splits that fit in memory."""
+        return self.table(split).to_pylist()
+
+
+class SplitWriter:
+    """Appends rows to `SPLIT.arrow` in batches of bounded memory.
+
+    Args:
+        folder: the dataset's folder.
+        split: train, validation or test.
+        schema: the Arrow schema of the rows.
+    """
+
+    def __init__(self, folder: Path, split: str, schema: pa.Schema) -> None:
+        import pyarrow as pa
+
+        self.rows = 0
+        self._schema = schema
+        self._writer = pa.ipc.new_file(str(folder / f"{split}.arrow"), schema)
+
+    def write(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Append one batch."""
+        import pyarrow as pa
+
+        batch = pa.RecordBatch.from_pylist(list(rows), schema=self._schema)
+        self._writer.write_batch(batch)
+        self.rows += batch.num_rows
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write `dataset.json`."""
+    write_json(folder / "dataset.json", asdict(info))

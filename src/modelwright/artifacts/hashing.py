@@ -1,0 +1,27 @@
+"""Digests: of files, of folders, of plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def digest_file(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_files(folder: Path, *, skip: frozenset[str] = frozenset()) -> dict[str, str]:
+    """sha256 by POSIX path relative to `folder`, sorted; names in `skip` are left out."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in found)
+    return {name: digest_file(folder / name) for name in names if name not in skip}
+
+
+def digest_json(value: Any) -> str:
+    """sha256 of the canonical JSON form (sorted keys, no spaces) of plain data."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,192 @@
+"""The recipe's shape: one frozen, strict model a section; a sentence for each key.
+
+`None` in a field that is documented as derived means "not pinned": `derive.py` fills it from the
+effort, the task and the data, and records why.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
+
+Effort = Literal["quick", "standard", "thorough"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys and silent conversions are errors; values don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=False)
+
+
+class Part(Section):
+    """A named part with its own options, written as `NAME` or as `{NAME: {option: value}}`."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str):
+            return {"name": value, "options": {}}
+        if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+            [(name, options)] = value.items()
+            return {"name": name, "options": options or {}}
+        return value
+
+    def short(self) -> Any:
+        """The form a user would write."""
+        return {self.name: self.options} if self.options else self.name
+
+
+class Splits(Section):
+    """Where each split comes from: a file, or a fraction of what no file gives."""
+
+    train: str | None = Field(None, description="File with the training rows.")
+    validation: str | Fraction | None = Field(
+        None, description="File, or share of the training rows held out to choose the best epoch."
+    )
+    test: str | Fraction | None = Field(
+        None, description="File, or share held out for the report; never seen in training."
+    )
+    groups: str | None = Field(
+        None, description="Column whose equal values stay in one split (a customer, a document)."
+    )
+    stratify: bool = Field(True, description="Keep the share of every class equal across splits.")
+
+
+class DataLimits(Section):
+    """Limits that stop a run."""
+
+    dropped: Fraction = Field(0.05, description="Share of rows that may be dropped.")
+
+
+class Data(Section):
+    """The rows: where they come from, how they are read, cleaned and split."""
+
+    source: str | None = Field(
+        None,
+        description="File, folder, glob, hf://NAME, s3://BUCKET/KEY, sql://URL?query=SELECT; "
+        "not needed when every split names its file.",
+    )
+    format: str = Field("auto", description="How to read it; `mw list sources`.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the format (delimiter, encoding, sheet, ...)."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="The data's column for each role of the task."
+    )
+    slices: list[str] = Field(
+        default_factory=list, description="Further columns by which the report slices results."
+    )
+    splits: Splits = Field(default_factory=Splits)
+    clean: list[Part] | None = Field(
+        None, description="Cleaners in order; derived: those that suit the task. [] for none."
+    )
+    augment: list[Part] | None = Field(
+        None, description="Augmenters of training examples; derived for images. [] for none."
+    )
+    limits: DataLimits = Field(default_factory=DataLimits)
+
+
+class Finetune(Section):
+    """Training. What is not pinned is derived from effort, task and data."""
+
+    method: Part = Field(default_factory=lambda: Part(name="full"), description="full, head, lora.")
+    epochs: Annotated[float, Field(gt=0, le=1000)] | None = Field(None, description="Derived.")
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="Derived.")
+    batch_rows: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Rows a step; derived from the rows. The token budget may hold fewer."
+    )
+    batch_tokens: Annotated[int, Field(ge=16)] | None = Field(
+        None, description="Most tokens a step, padding included; derived."
+    )
+    max_tokens: Annotated[int, Field(ge=8, le=32768)] | None = Field(
+        None, description="Longest text in tokens; derived from the data and the base."
+    )
+    warmup: Fraction | None = Field(None, description="Share of steps with a rising rate; derived.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW weight decay.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="Dropout of backbone and head; derived: the base's own."
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="Derived.")
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare classes weigh more in the loss."
+    )
+    early_stopping: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Evaluations without gain before training stops; 0 never; derived."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 where this processor runs it faster."
+    )
+    pooling: Literal["mean", "cls"] | None = Field(
+        None, description="How token vectors become one; derived: the base's own."
+    )
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
+        None, description="Height and width in pixels; derived from the data and the base."
+    )
+    report_to: list[Literal["tensorboard", "mlflow"]] = Field(
+        default_factory=list, description="Where Trainer reports besides the run folder."
+    )
+
+
+class Evaluate(Section):
+    """What is measured on the test rows."""
+
+    suites: list[Part] | None = Field(None, description="Derived: quality and speed.")
+    limits: dict[str, float] = Field(
+        default_factory=dict,
+        description="Lowest value of a metric that the run accepts ({accuracy: 0.9}).",
+    )
+
+
+class Package(Section):
+    """The forms of the model that the bundle holds."""
+
+    formats: list[Part] = Field(
+        default_factory=lambda: [Part(name="torch"), Part(name="onnx")],
+        description="torch, onnx (fp32, and int8 where its quality holds).",
+    )
+    max_drop: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="Points of the main metric that int8 may lose and still be included."
+    )
+    golden: Annotated[int, Field(ge=1, le=1000)] = Field(
+        32, description="Test rows kept with their answers so that `mw verify` can replay them."
+    )
+
+
+class Slo(Section):
+    """What the service promises."""
+
+    p99_ms: Annotated[float, Field(gt=0)] | None = Field(None, description="99th percentile.")
+
+
+class Serve(Section):
+    """The service; `mw serve` reads it from the bundle."""
+
+    slo: Slo = Field(default_factory=Slo)
+
+
+class Recipe(Section):
+    """A whole recipe."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")] = Field(
+        description="Name of the run and of the bundle: letters, digits, -."
+    )
+    task: Part = Field(description="What is solved; `mw list tasks`.")
+    effort: Effort = Field("standard", description="One dial from which the rest is derived.")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="Seed of every random choice.")
+    data: Data = Field(description="The rows.")
+    base: str | None = Field(
+        None, description="Catalogue name, hub id, folder, or scratch[:SIZE]; derived: by task and language."
+    )
+    finetune: Finetune = Field(default_factory=Finetune)
+    evaluate: Evaluate = Field(default_factory=Evaluate)
+    package: Package = Field(default_factory=Package)
+    serve: Serve = Field(default_factory=Serve)
+
+
+FUTURE_STAGES = ("pretrain", "compress", "monitor")
+"""Stages of the contract that this release does not have; naming one is MW-110."""

@@ -24,7 +24,7 @@ def test_expected_calibration_error_is_the_sum_by_hand():
     assert error == pytest.approx(2 / 5 * 0.1 + 3 / 5 * (0.8 - 2 / 3))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(seeds, st.integers(1, 20))
 def test_the_reliability_curve_is_scikit_learns_where_bins_are_filled(seed, bins):
     rng = np.random.default_rng(seed)
@@ -49,7 +49,7 @@ def test_confident_and_always_right_is_calibrated_and_always_wrong_is_not():
     assert calibration.expected_calibration_error([1, 1], [0, 0]) == 1
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(seeds, st.integers(2, 5))
 def test_the_brier_score_is_scikit_learns(seed, classes):
     rng = np.random.default_rng(seed)
@@ -61,7 +61,7 @@ def test_the_brier_score_is_scikit_learns(seed, classes):
     assert calibration.brier_score(labels, probabilities) == pytest.approx(expected)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(seeds, st.sampled_from([0.3, 1, 3]))
 def test_the_best_temperature_is_where_scipy_finds_the_least_log_loss(seed, scale):
     rng = np.random.default_rng(seed)

@@ -35,7 +35,7 @@ def scored(draw):
     return rng.integers(0, classes, rows), probabilities
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(answers())
 def test_accuracy_and_the_confusion_matrix_are_scikit_learns(pair):
     labels, predictions = pair
@@ -45,7 +45,7 @@ def test_accuracy_and_the_confusion_matrix_are_scikit_learns(pair):
     assert (ours == reference.confusion_matrix(*pair, labels=range(CLASSES))).all()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(answers())
 def test_scores_per_class_are_scikit_learns(pair):
     scores = classification.per_class(*pair, CLASSES)
@@ -58,7 +58,7 @@ def test_scores_per_class_are_scikit_learns(pair):
 
 
 @pytest.mark.parametrize("kind", ["micro", "macro", "weighted"])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(pair=answers())
 def test_averages_are_scikit_learns(kind, pair):
     ours = getattr(classification.averages(*pair, CLASSES), kind)
@@ -69,7 +69,7 @@ def test_averages_are_scikit_learns(kind, pair):
     assert ours.support == len(pair[0])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(answers())
 def test_balanced_accuracy_and_matthews_correlation_are_scikit_learns(pair):
     with warnings.catch_warnings():
@@ -81,7 +81,7 @@ def test_balanced_accuracy_and_matthews_correlation_are_scikit_learns(pair):
     assert ours == pytest.approx(correlation, abs=1e-12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(scored())
 def test_log_loss_is_scikit_learns(case):
     labels, probabilities = case
@@ -89,7 +89,7 @@ def test_log_loss_is_scikit_learns(case):
     assert classification.log_loss(labels, probabilities) == pytest.approx(expected)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(scored(), st.data())
 def test_top_k_accuracy_is_scikit_learns(case, data):
     labels, probabilities = case
@@ -106,7 +106,7 @@ def test_top_1_of_tied_scores_is_the_accuracy_of_argmax():
     assert classification.top_k_accuracy([0, 1], [[1, 1], [1, 1]], 2) == 1
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(answers())
 def test_f1_of_summed_row_counts_is_f1_of_the_rows(pair):
     sums = classification.row_counts(*pair, CLASSES).sum(axis=0, dtype=np.int64)[None, :]

@@ -61,7 +61,10 @@ def test_the_fast_interval_of_macro_f1_is_that_of_the_slow_one():
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another():
     values = np.random.default_rng(0).normal(size=50)
-    index_mean = lambda index: values[index].mean()  # noqa: E731
+
+    def index_mean(index):
+        return values[index].mean()
+
     for make in (
         lambda seed: intervals.bootstrap_mean(values, seed=seed),
         lambda seed: intervals.bootstrap_mean(values > 0.3, seed=seed),
@@ -104,7 +107,7 @@ def test_resamples_in_which_a_ratio_is_undefined_are_left_out():
     assert (ratio.low, ratio.high) == (0.5, 0.5)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 500), st.floats(0, 1), st.sampled_from([0.8, 0.95, 0.99]))
 def test_wilson_is_scipys(n, share, confidence):
     successes = round(share * n)
@@ -114,7 +117,7 @@ def test_wilson_is_scipys(n, share, confidence):
     assert ours.low <= ours.value <= ours.high
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 10))
 def test_mcnemar_is_the_exact_binomial_test_of_the_rows_that_differ(only_a, only_b, both):
     a = [1] * only_a + [0] * only_b + [1] * both + [0]

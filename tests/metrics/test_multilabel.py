@@ -20,7 +20,7 @@ def matrices(draw):
     return rng.random((rows, classes)) < share, rng.random((rows, classes)) < share
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(matrices())
 def test_averages_are_scikit_learns_over_the_classes_present(pair):
     labels, predictions = pair
@@ -39,7 +39,7 @@ def test_averages_are_scikit_learns_over_the_classes_present(pair):
         assert ours(labels, predictions) == pytest.approx(expected)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(matrices())
 def test_rows_and_pairs_are_counted_as_in_scikit_learn(pair):
     labels, predictions = pair
@@ -49,7 +49,7 @@ def test_rows_and_pairs_are_counted_as_in_scikit_learn(pair):
     assert multilabel.hamming_loss(*pair) == pytest.approx(reference.hamming_loss(*pair))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(matrices())
 def test_scores_per_class_are_scikit_learns(pair):
     scores = multilabel.per_class(*pair)
@@ -59,7 +59,7 @@ def test_scores_per_class_are_scikit_learns(pair):
         assert got == pytest.approx(wanted)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(matrices())
 def test_f1_of_summed_row_counts_is_f1_of_the_rows(pair):
     sums = multilabel.row_counts(*pair).sum(axis=0, dtype=np.int64)[None, :]

@@ -22,7 +22,7 @@ def numbers(draw):
     return np.round(labels, decimals), np.round(predictions, decimals)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(numbers())
 def test_errors_are_scikit_learns(pair):
     assert regression.rmse(*pair) == pytest.approx(reference.root_mean_squared_error(*pair))
@@ -32,7 +32,7 @@ def test_errors_are_scikit_learns(pair):
     assert regression.r2(*pair) == pytest.approx(reference.r2_score(*pair))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(numbers())
 def test_correlations_are_scipys_ties_included(pair):
     if np.ptp(pair[0]) == 0 or np.ptp(pair[1]) == 0:

@@ -63,13 +63,13 @@ def test_spans_are_read_as_conlleval_reads_them(tags, spans):
     assert bio_to_spans(tags.split()) == spans
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(BIO)))
 def test_spans_of_any_bio_tags_are_conllevals(tags):
     assert bio_to_spans(tags) == conlleval_spans(tags)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(ANY_SCHEME)))
 def test_any_scheme_becomes_bio_that_spells_conllevals_spans(tags):
     assert bio_to_spans(to_bio(tags)) == conlleval_spans(tags)
@@ -89,7 +89,7 @@ def test_bioes_and_bilou_become_bio(tags, bio):
     assert to_bio(tags.split()) == bio.split()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
 @given(st.lists(st.sampled_from(BIO)))
 def test_repaired_tags_spell_the_same_spans_and_need_no_more_repair(tags):
     repaired, changes = repair_bio(tags)
@@ -158,7 +158,7 @@ sentence_pairs = st.integers(1, 8).flatmap(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(sentence_pairs, min_size=1, max_size=6))
 def test_f1_of_summed_sentence_counts_is_f1_of_the_entities(pairs):
     gold, predicted = read(g for g, _ in pairs), read(p for _, p in pairs)
@@ -169,7 +169,7 @@ def test_f1_of_summed_sentence_counts_is_f1_of_the_entities(pairs):
     assert macro_f1_of_counts(sums)[0] == pytest.approx(table.averages.macro.f1)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(sentence_pairs, min_size=1, max_size=6))
 def test_the_token_table_is_scikit_learns_classification_report(pairs):
     gold, predicted = [g for g, _ in pairs], [p for _, p in pairs]

@@ -4,3 +4,20 @@
 
     source ─▶ canonical (the task checks a row) ─▶ cleaners ─▶ splits ─▶ cross-split check ─▶ Arrow
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelwright.data.stage import DataRequest, default_cleaners, run
+
+__all__ = ["DataRequest", "default_cleaners", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from modelwright.data import stage
+
+        return getattr(stage, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

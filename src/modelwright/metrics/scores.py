@@ -12,12 +12,18 @@ labelled nor predicted anywhere does not count in the macro average.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from modelwright.metrics.inputs import Floats, Integers, reals, same_shape
+
+
+CountsStatistic: TypeAlias = Callable[[Floats], Floats]
+"""Sums of counts (R, 3C) to one value a sum (R,)."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,18 @@ def micro_f1_of_counts(counts_RK: ArrayLike) -> Floats:
     """Micro F1 (R,) of summed counts (R, 3C)."""
     hits, alarms, misses = (part.sum(axis=1) for part in _thirds(counts_RK))
     return ratio(2 * hits, 2 * hits + alarms + misses)
+
+
+def micro_precision_of_counts(counts_RK: ArrayLike) -> Floats:
+    """Micro precision (R,) of summed counts (R, 3C)."""
+    hits, alarms, _ = (part.sum(axis=1) for part in _thirds(counts_RK))
+    return ratio(hits, hits + alarms)
+
+
+def micro_recall_of_counts(counts_RK: ArrayLike) -> Floats:
+    """Micro recall (R,) of summed counts (R, 3C)."""
+    hits, _, misses = (part.sum(axis=1) for part in _thirds(counts_RK))
+    return ratio(hits, hits + misses)
 
 
 def macro_f1_of_counts(counts_RK: ArrayLike) -> Floats:

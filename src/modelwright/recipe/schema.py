@@ -8,16 +8,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
 Effort = Literal["quick", "standard", "thorough"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$"
 
 
 class Section(BaseModel):
-    """Base of every section: unknown keys and silent conversions are errors; values don't change."""
+    """Base of every section: unknown keys and silent conversions are errors; values are fixed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=False, allow_inf_nan=False
+    )
 
 
 class Part(Section):
@@ -111,7 +121,9 @@ class Finetune(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         None, description="Dropout of backbone and head; derived: the base's own."
     )
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = Field(None, description="Derived.")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="Derived."
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: rare classes weigh more in the loss."
     )
@@ -172,15 +184,18 @@ class Serve(Section):
 class Recipe(Section):
     """A whole recipe."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")] = Field(
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)] = Field(
         description="Name of the run and of the bundle: letters, digits, -."
     )
     task: Part = Field(description="What is solved; `mw list tasks`.")
     effort: Effort = Field("standard", description="One dial from which the rest is derived.")
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="Seed of every random choice.")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        0, description="Seed of every random choice."
+    )
     data: Data = Field(description="The rows.")
     base: str | None = Field(
-        None, description="Catalogue name, hub id, folder, or scratch[:SIZE]; derived: by task and language."
+        None,
+        description="Catalogue name, hub id, folder, or scratch[:SIZE]; derived by task, language.",
     )
     finetune: Finetune = Field(default_factory=Finetune)
     evaluate: Evaluate = Field(default_factory=Evaluate)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from modelwright import plugs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,6 +186,18 @@ class Task(ABC):
     @abstractmethod
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of one prediction."""
+
+
+def store_task(task: Task) -> dict[str, Any]:
+    """A task as plain data."""
+    return {"name": task.name, **asdict(task.spec)}
+
+
+def restore_task(values: Mapping[str, Any]) -> Task:
+    """A task from what `store_task` gave."""
+    spec = {key: value for key, value in values.items() if key != "name"}
+    spec["labels"] = tuple(spec["labels"])
+    return plugs.load("task", values["name"]).cls(TaskSpec(**spec))
 
 
 INTERFACE = Task

@@ -1,0 +1,72 @@
+"""Makes equal-looking texts equal: Unicode NFC, widths, invisible characters, entities, spaces.
+
+In this order, until nothing changes any more:
+
+- HTML entities that end in `;` become their characters (`&amp;lt;` becomes `<`);
+- full-width letters, digits and symbols become ASCII; Chinese punctuation stays unless
+  `punctuation` is true; the ideographic space becomes a space;
+- control characters and zero-width characters are removed; joiners inside emoji and inside
+  scripts that need them (Arabic, Indic) stay;
+- characters are composed (NFC);
+- runs of white space, line breaks included, become one space, and the ends are stripped.
+
+Token-classification rows are normalised word by word and keep their words and tags; see
+`modelwright.data.normal`. What is normalised here is the data. A service sees what users send.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modelwright.data.cleaners import Cleaner, Surroundings
+
+if TYPE_CHECKING:
+    from modelwright.data.chunks import Chunk
+
+VERSION = 1
+
+
+class Config(BaseModel):
+    """What to make equal."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    width: bool = Field(True, description="Full-width letters, digits and symbols become ASCII.")
+    punctuation: bool = Field(False, description="Chinese full-width punctuation, too.")
+    entities: bool = Field(True, description="HTML entities become their characters.")
+    lines: bool = Field(True, description="Line breaks become spaces; false keeps them.")
+
+
+@final
+class Normalize(Cleaner):
+    """See the module."""
+
+    changes: ClassVar[bool] = True
+
+    def __init__(self, config: Config, around: Surroundings) -> None:
+        from modelwright.data.normal import Normal
+
+        super().__init__(config, around)
+        self._normal = Normal(
+            width=config.width,
+            punctuation=config.punctuation,
+            entities=config.entities,
+            lines=config.lines,
+        )
+
+    def see(self, chunk: Chunk) -> None:
+        text, fields = self._normal.text, self.around.kind.inputs
+        if self.around.kind.task.head == "token":
+            return
+        for position, row in enumerate(chunk.rows):
+            for field in fields:
+                before = row[field]
+                after = text(before)
+                if after is not before:
+                    row = {**row, field: after}
+            if row is not chunk.rows[position]:
+                chunk.repair(position, row, "normalized")
+                if not all(row[field] for field in fields):
+                    chunk.drop(position, "empty-text", "nothing visible in it")

@@ -1,0 +1,332 @@
+"""Finds texts that are nearly equal, in time linear in their number.
+
+Candidates share a band key (`minhash.py`). In a bucket of texts with one key, the first is compared
+with all others; those that match it leave the bucket, then the next first one is compared with what
+is left, `ROUNDS` times. A bucket of up to `ROUNDS` unlike texts is thus compared completely; in a
+larger one a text meets only the first `ROUNDS` that no earlier one matched, so a twin beyond them
+can be missed in that band (not in the others). That bounds the work where a million texts share a
+template. A comparison is first estimated from the sketches, then made exactly, on the shingles of
+the texts as they are on disk: nothing is reported below the threshold.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from modelwright.data.chunks import U64, mix
+from modelwright.data.minhash import Bands, Sketches, bands_for, fold, shingles, sketch
+
+ROUNDS = 24
+_PASSES = 4
+_AHEAD = 3
+_VERIFY_ROWS = 2048
+_ESTIMATE_ROWS = 65_536
+_MOST_CONFLICTS = 10_000
+_SLACK = 3.5
+"""Standard deviations by which an estimate may fall short before the pair is ruled out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A text, the earlier one that it nearly equals, and how nearly (Jaccard)."""
+
+    row: int
+    twin: int
+    similarity: float
+
+
+@dataclass
+class Found:
+    """Outcome of a search.
+
+    Attributes:
+        matches: each with a twin that is no match of another itself.
+        conflicts: like texts with different targets.
+        full_buckets: buckets in which not all texts were compared.
+    """
+
+    matches: list[Match] = field(default_factory=list)
+    conflicts: list[Match] = field(default_factory=list)
+    full_buckets: int = 0
+
+
+class Neighbours:
+    """Sketches of texts, and the search among them.
+
+    A thread sketches while the next rows are read: numpy lets go of the interpreter meanwhile.
+
+    Args:
+        threshold: least Jaccard similarity of a match.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.bands: Bands = bands_for(threshold)
+        self._parts: list[Sketches] = []
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="modelwright-sketch")
+        self._started: deque[Future[Sketches]] = deque()
+        self._rows: list[np.ndarray] = []
+        self._whole: Sketches | None = None
+        self.rows = np.zeros(0, np.int64)
+
+    def add(self, rows: list[int], texts: list[str]) -> None:
+        """Take in texts; `rows` are their numbers elsewhere, each given once."""
+        if texts:
+            self._rows.append(np.array(rows, np.int64))
+            self._started.append(self._worker.submit(sketch, texts, self.bands))
+            self._collect(_AHEAD)
+
+    def _collect(self, leave: int) -> None:
+        """Wait until at most `leave` chunks are being sketched."""
+        while len(self._started) > leave:
+            self._parts.append(self._started.popleft().result())
+
+    def known(self) -> np.ndarray:
+        """Numbers of the rows that were taken in."""
+        return np.concatenate([self.rows, *self._rows])
+
+    def _gather(self) -> Sketches:
+        """One array of each kind; chunks are freed as they are copied."""
+        self._collect(0)
+        if not self._parts and self._whole is not None:
+            return self._whole
+        if self._whole is not None:
+            self._parts.insert(0, self._whole)
+            self._rows.insert(0, self.rows)
+            self._whole = None
+        total = sum(len(part.sizes) for part in self._parts)
+        whole = Sketches(
+            np.empty((total, self.bands.count), np.uint32),
+            np.empty((total, self.bands.bins), np.uint8),
+            np.empty(total, np.int32),
+            np.empty(total, np.int8),
+        )
+        end = total
+        while self._parts:
+            part = self._parts.pop()
+            start = end - len(part.sizes)
+            whole.keys[start:end], whole.bytes[start:end] = part.keys, part.bytes
+            whole.sizes[start:end], whole.widths[start:end] = part.sizes, part.widths
+            end = start
+        self.rows = np.concatenate([np.zeros(0, np.int64), *self._rows])
+        self._rows, self._whole = [], whole
+        return whole
+
+    def search(
+        self,
+        texts: Callable[[np.ndarray], list[str]],
+        targets: np.ndarray,
+        *,
+        among: np.ndarray,
+        ranks: np.ndarray | None = None,
+    ) -> Found:
+        """Rows that nearly equal an earlier one with the same target.
+
+        Args:
+            texts: gives the texts of rows by their numbers.
+            targets: uint64 of each row's target, by row number.
+            among: bool by row number, which rows to look at.
+            ranks: by row number; a match then needs a twin of a lower rank. Without ranks, a twin
+                that came earlier.
+        """
+        whole = self._gather()
+        items = np.flatnonzero(among[self.rows])
+        order = self.rows[items]
+        if ranks is not None:
+            items = items[np.lexsort((order, ranks[order]))]
+        else:
+            items = items[np.argsort(order, kind="stable")]
+        labels = (mix(targets[self.rows[items]]) >> U64(32)).astype(U64)
+        levels = None if ranks is None else ranks[self.rows[items]]
+        found = Found()
+        search = _Search(self, whole, items, labels, levels, texts, found)
+        search.run()
+        return found
+
+
+class _Search:
+    """One search; positions count items in order of precedence."""
+
+    def __init__(
+        self,
+        index: Neighbours,
+        whole: Sketches,
+        items: np.ndarray,
+        labels: np.ndarray,
+        levels: np.ndarray | None,
+        texts: Callable[[np.ndarray], list[str]],
+        found: Found,
+    ) -> None:
+        self.index, self.whole, self.items = index, whole, items
+        self.labels, self.levels, self.texts, self.found = labels, levels, texts, found
+        self.left = np.ones(len(items), bool)
+        self.refused: set[tuple[int, int]] = set()
+        self.twins: dict[int, tuple[int, float]] = {}
+        self.conflicts: dict[int, tuple[int, float]] = {}
+
+    def run(self) -> None:
+        focus = None
+        for _ in range(_PASSES):
+            for band in range(self.index.bands.count):
+                self._band(band, focus)
+            focus = self._resolve()
+            if not len(focus):
+                break
+        rows = self.index.rows[self.items]
+        for name, pairs in (("matches", self.twins), ("conflicts", self.conflicts)):
+            listed = [
+                Match(int(rows[at]), int(rows[twin]), similarity)
+                for at, (twin, similarity) in pairs.items()
+            ]
+            setattr(self.found, name, sorted(listed, key=lambda match: match.row))
+
+    def _resolve(self) -> np.ndarray:
+        """Release rows whose twin turned out to be a match itself; they are searched again."""
+        if self.levels is not None:
+            return np.zeros(0, np.int64)
+        released = []
+        for at in sorted(self.twins):
+            twin = self.twins[at][0]
+            if twin in self.twins:
+                del self.twins[at]
+                released.append(at)
+        self.left[released] = True
+        return np.array(released, np.int64)
+
+    def _band(self, band: int, focus: np.ndarray | None) -> None:
+        positions = np.flatnonzero(self.left)
+        keys = self.whole.keys[self.items[positions], band]
+        if focus is not None:
+            chosen = np.isin(keys, self.whole.keys[self.items[focus], band])
+            positions, keys = positions[chosen], keys[chosen]
+        order = np.argsort(keys)
+        positions, keys = positions[order], keys[order]
+        shared = _shared(keys)
+        positions, keys = positions[shared], keys[shared]
+        keys = (keys.astype(U64) << U64(32)) | self.labels[positions]
+        order = np.argsort(keys)
+        positions, keys = positions[order], keys[order]
+        if focus is None:
+            self._conflicts(positions, keys)
+        shared = _shared(keys)
+        positions, keys = positions[shared], keys[shared]
+        order = np.lexsort((positions, keys))
+        self._rounds(positions[order], keys[order])
+
+    def _rounds(self, positions: np.ndarray, keys: np.ndarray) -> None:
+        for _ in range(ROUNDS):
+            starts = _starts(keys)
+            if not len(starts):
+                return
+            first = np.zeros(len(keys), bool)
+            first[starts] = True
+            run = np.cumsum(first) - 1
+            leaders = positions[starts][run]
+            compared = ~first
+            if self.levels is not None:
+                compared &= self.levels[positions] > self.levels[leaders]
+            matched = np.zeros(len(keys), bool)
+            matched[compared] = self._match(leaders[compared], positions[compared])
+            stay = ~first & ~matched
+            positions, keys = positions[stay], keys[stay]
+            shared = _shared(keys)
+            positions, keys = positions[shared], keys[shared]
+        self.found.full_buckets += len(_starts(keys))
+
+    def _match(self, leaders: np.ndarray, members: np.ndarray) -> np.ndarray:
+        """Compare pairs; matches leave the search."""
+        matched = np.zeros(len(members), bool)
+        for at, similarity in self._compare(leaders, members):
+            matched[at] = True
+            self.twins[int(members[at])] = (int(leaders[at]), similarity)
+        self.left[members[matched]] = False
+        return matched
+
+    def _conflicts(self, positions: np.ndarray, keys: np.ndarray) -> None:
+        """Compare the first text of each target in a bucket with the first of the bucket."""
+        if not len(keys) or len(self.conflicts) >= _MOST_CONFLICTS:
+            return
+        heads = np.concatenate(([True], keys[1:] != keys[:-1]))
+        positions, keys = positions[heads], keys[heads] >> U64(32)
+        shared = _shared(keys)
+        positions, keys = positions[shared], keys[shared]
+        order = np.lexsort((positions, keys))
+        positions, keys = positions[order], keys[order]
+        starts = _starts(keys)
+        if not len(starts):
+            return
+        first = np.zeros(len(keys), bool)
+        first[starts] = True
+        leaders = positions[starts][np.cumsum(first) - 1][~first]
+        members = positions[~first]
+        fresh = np.array([int(at) not in self.conflicts for at in members], bool)
+        leaders, members = leaders[fresh], members[fresh]
+        for at, similarity in self._compare(leaders, members):
+            self.conflicts[int(members[at])] = (int(leaders[at]), similarity)
+            if len(self.conflicts) >= _MOST_CONFLICTS:
+                return
+
+    def _compare(self, leaders: np.ndarray, members: np.ndarray) -> Iterator[tuple[int, float]]:
+        """(pair, similarity) of the pairs that reach the threshold."""
+        hopeful = np.flatnonzero(self._hopeful(leaders, members))
+        hopeful = hopeful[np.argsort(leaders[hopeful], kind="stable")]
+        pairs = zip(hopeful.tolist(), leaders[hopeful].tolist(), members[hopeful].tolist(), strict=True)
+        fresh = [pair for pair in pairs if pair[1:] not in self.refused]
+        for start in range(0, len(fresh), _VERIFY_ROWS):
+            yield from self._verify(fresh[start : start + _VERIFY_ROWS])
+
+    def _hopeful(self, leaders: np.ndarray, members: np.ndarray) -> np.ndarray:
+        """Whether the sketches leave a pair a chance."""
+        hopeful = np.zeros(len(members), bool)
+        whole, threshold = self.whole, self.index.threshold
+        for start in range(0, len(members), _ESTIMATE_ROWS):
+            part = slice(start, start + _ESTIMATE_ROWS)
+            first, second = self.items[leaders[part]], self.items[members[part]]
+            equal = (whole.bytes[first] == whole.bytes[second]).mean(axis=1)
+            sizes = np.minimum(whole.sizes[first], whole.sizes[second])
+            deviation = np.sqrt(threshold * (1 - threshold) / np.minimum(sizes, self.index.bands.bins))
+            same_width = whole.widths[first] == whole.widths[second]
+            hopeful[part] = same_width & (equal >= threshold - _SLACK * deviation)
+        return hopeful
+
+    def _verify(self, pairs: list[tuple[int, int, int]]) -> Iterator[tuple[int, float]]:
+        """The exact similarity of pairs, sorted by leader."""
+        wanted = np.unique(np.array([pair[1:] for pair in pairs], np.int64))
+        rows = self.index.rows[self.items[wanted]]
+        found = dict(zip(wanted.tolist(), map(fold, self.texts(rows)), strict=True))
+        widths = dict(zip(wanted.tolist(), self.whole.widths[self.items[wanted]].tolist(), strict=True))
+        held, of_leader = -1, set[str]()
+        for at, leader, member in pairs:
+            if leader != held:
+                held, of_leader = leader, shingles(found[leader], widths[leader])
+            similarity = jaccard(of_leader, shingles(found[member], widths[member]))
+            if similarity >= self.index.threshold:
+                yield at, similarity
+            else:
+                self.refused.add((leader, member))
+
+
+def jaccard(first: set[str], second: set[str]) -> float:
+    """Size of the intersection over size of the union."""
+    shared = len(first & second)
+    return shared / (len(first) + len(second) - shared)
+
+
+def _shared(keys: np.ndarray) -> np.ndarray:
+    """Which sorted keys occur more than once."""
+    if len(keys) < 2:
+        return np.zeros(len(keys), bool)
+    same = keys[1:] == keys[:-1]
+    return np.concatenate((same, [False])) | np.concatenate(([False], same))
+
+
+def _starts(keys: np.ndarray) -> np.ndarray:
+    """Where each run of equal sorted keys begins."""
+    if not len(keys):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))

@@ -1,0 +1,115 @@
+"""An opened bundle: inputs as users send them to answers as the contract has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelwright import plugs
+from modelwright.artifacts.bundle import read_bundle
+from modelwright.encoders import open_encoder
+from modelwright.encoders.batches import batches_by_length, collate, unpad
+from modelwright.engines import Engine
+from modelwright.errors import UserError, did_you_mean
+from modelwright.runtime.libraries import require_all
+from modelwright.tasks import Features, Prediction, Task, restore_task
+
+BATCH_TOKENS = 8192
+BATCH_ROWS = 64
+
+
+class Variant:
+    """One packaged form, ready to run; the same calls as a TrainedModel's.
+
+    Args:
+        task: the task with its labels.
+        encoder: the encoder that trained.
+        engine: the loaded runtime.
+    """
+
+    def __init__(self, task: Task, encoder: Any, engine: Engine) -> None:
+        self.task, self.encoder, self.engine = task, encoder, engine
+
+    def encode(self, inputs: Sequence[Any]) -> list[Features]:
+        """Inputs to features."""
+        return self.task.encode(inputs, self.encoder)
+
+    def logits(self, features: Sequence[Features]) -> list[np.ndarray]:
+        """Logits of each feature in order, run in batches of like length."""
+        found: list[Any] = [None] * len(features)
+        for index in batches_by_length(features, BATCH_TOKENS, BATCH_ROWS):
+            output = self.engine.run(collate([features[i] for i in index], self.encoder))
+            for place, row in zip(index, output, strict=True):
+                found[place] = unpad(row, features[place])
+        return found
+
+    def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
+        """Answers in order; an empty list for no inputs."""
+        if not len(inputs):
+            return []
+        features = self.encode(inputs)
+        return self.task.decode(self.logits(features), features)
+
+
+def open_variant(folder: Path, engine: str, task: Task, encoder: Any, threads: int = 0) -> Variant:
+    """Load one variant's folder with the engine it was made for."""
+    plug = plugs.load("engine", engine)
+    require_all(plug.requires)
+    return Variant(task, encoder, plug.cls(folder, threads))
+
+
+class Bundle(Variant):
+    """A bundle opened for prediction.
+
+    Attributes:
+        folder: where it lies.
+        manifest: the content of bundle.json.
+        variant: the manifest's entry of the variant in use.
+    """
+
+    def __init__(
+        self, folder: Path, manifest: dict[str, Any], variant: dict[str, Any], opened: Variant
+    ) -> None:
+        super().__init__(opened.task, opened.encoder, opened.engine)
+        self.folder, self.manifest, self.variant = folder, manifest, variant
+
+    @classmethod
+    def open(cls, path: str | Path, variant: str | None = None, threads: int | None = None) -> Bundle:
+        """Open a bundle folder.
+
+        Args:
+            path: the folder.
+            variant: a variant's name; the bundle's default when not given.
+            threads: for one batch; all cores when not given.
+
+        Raises:
+            UserError: MW-601 no bundle, MW-605 no such variant, MW-801 its runtime is missing.
+        """
+        folder = Path(path)
+        manifest = read_bundle(folder)
+        entry = _choose(manifest, variant)
+        task = restore_task(manifest["task_spec"])
+        encoder = open_encoder(folder / ("processor" if task.modality == "image" else "tokenizer"))
+        variant_folder = folder / "variants" / entry["name"]
+        opened = open_variant(variant_folder, entry["engine"], task, encoder, threads or 0)
+        return cls(folder, manifest, entry, opened)
+
+    def close(self) -> None:
+        """Give the engine's memory back."""
+        self.engine.close()
+
+
+def _choose(manifest: dict[str, Any], name: str | None) -> dict[str, Any]:
+    wanted = name or manifest["default"]
+    known = {entry["name"]: entry for entry in manifest["variants"]}
+    if wanted not in known:
+        raise UserError(
+            "MW-605",
+            f"the bundle has no variant `{wanted}`",
+            expected=f"one of: {', '.join(known)}",
+            fix=did_you_mean(wanted, known),
+        )
+    return known[wanted]

@@ -1,0 +1,51 @@
+"""ViT: transformer encoders over image patches (ViT, DeiT and their kin).
+
+From scratch they need more images than a ResNet for the same accuracy; use them pretrained.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, final
+
+from pydantic import BaseModel, ConfigDict
+
+from modelwright.models.families import Family
+
+VERSION = 1
+
+
+class Config(BaseModel):
+    """No options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@final
+class ViT(Family):
+    """See the module."""
+
+    modality = "image"
+    sizes: ClassVar[dict[str, dict[str, Any]]] = {
+        "vit-tiny": {"num_hidden_layers": 4, "hidden_size": 128, "num_attention_heads": 4},
+        "vit-small": {"num_hidden_layers": 6, "hidden_size": 192, "num_attention_heads": 6},
+    }
+
+    @classmethod
+    def config(cls, size: str, **values: Any) -> Any:
+        from transformers import ViTConfig
+
+        shape = cls.sizes[size]
+        side = values["image_size"]
+        return ViTConfig(
+            **shape,
+            intermediate_size=4 * shape["hidden_size"],
+            patch_size=max(2, side // 8),
+            **values,
+        )
+
+    @classmethod
+    def build(cls, config: Any) -> Any:
+        from transformers import ViTModel
+
+        config._attn_implementation = "sdpa"
+        return ViTModel(config, add_pooling_layer=False)

@@ -1,0 +1,115 @@
+"""Backbone and head as one torch module, the same for every task.
+
+    input_ids, attention_mask, token_type_ids ─▶ backbone ─▶ [B, T, D] ─┬ sequence: pool ─▶ [B, C]
+    pixel_values ─▶ backbone ─▶ [B, D, h, w] or [B, T, D]               └ token: ─▶ [B, T, C]
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from modelwright import plugs
+from modelwright.models.dropout import PackedDropout, pack_dropout
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What is needed to build a network anew; saved as `network.json`.
+
+    Attributes:
+        modality: text or image.
+        head: sequence (one answer an input) or token.
+        outputs: width of the head.
+        pooling: mean of the token vectors, or the first one.
+        dropout: before the head.
+        inputs: input names in order.
+    """
+
+    modality: Literal["text", "image"]
+    head: Literal["sequence", "token"]
+    outputs: int
+    pooling: Literal["mean", "cls"] = "mean"
+    dropout: float = 0.1
+    inputs: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Network(nn.Module):
+    """A backbone of transformers with a dropout and a linear head."""
+
+    def __init__(self, backbone: nn.Module, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.backbone = backbone
+        self.dropout = PackedDropout(settings.dropout)
+        self.head = nn.Linear(hidden_size(backbone.config), settings.outputs)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.frozen = False
+        pack_dropout(backbone)
+
+    def freeze_backbone(self) -> None:
+        """Keep the backbone in evaluation mode (no dropout, fixed batch statistics)."""
+        self.frozen = True
+
+    def unfreeze_backbone(self) -> None:
+        """Let the backbone follow the network's mode again."""
+        self.frozen = False
+
+    def train(self, mode: bool = True) -> Network:
+        """As torch's, but a frozen backbone stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """Logits: [B, C], or [B, T, C] for a token head."""
+        if self.settings.head == "token":
+            return self.head(self.dropout(self.backbone(**inputs).last_hidden_state))
+        return self.head(self.dropout(self.embed(**inputs)))
+
+    def embed(self, **inputs: torch.Tensor) -> torch.Tensor:
+        """One vector an input, [B, D]: what the head of a sequence task reads."""
+        hidden = self.backbone(**inputs).last_hidden_state
+        return self._pool(hidden, inputs.get("attention_mask"))
+
+    def _pool(self, hidden: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
+        if hidden.ndim == 4:
+            return hidden.mean(dim=(2, 3))
+        if self.settings.pooling == "cls":
+            return hidden[:, 0]
+        if mask_BT is None:
+            return hidden.mean(dim=1)
+        weights_BT1 = mask_BT.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights_BT1).sum(dim=1) / weights_BT1.sum(dim=1)
+
+
+def hidden_size(config: Any) -> int:
+    """Width of the backbone's output vectors."""
+    return int(config.hidden_sizes[-1] if hasattr(config, "hidden_sizes") else config.hidden_size)
+
+
+def build_backbone(config: Any) -> nn.Module:
+    """The bare backbone of a configuration, with random weights."""
+    if plugs.exists("family", config.model_type):
+        return plugs.load("family", config.model_type).cls.build(config)
+    from transformers import AutoModel
+
+    return AutoModel.from_config(config, trust_remote_code=False)
+
+
+def trainable(module: nn.Module) -> int:
+    """Number of weights that training changes."""
+    return sum(weight.numel() for weight in module.parameters() if weight.requires_grad)
+
+
+def total(module: nn.Module) -> int:
+    """Number of weights."""
+    return sum(weight.numel() for weight in module.parameters())

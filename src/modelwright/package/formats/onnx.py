@@ -1,0 +1,151 @@
+"""ONNX in fp32, with attention fused where the family allows, and in dynamic int8.
+
+Weights of the int8 form are stored as 8-bit integers and activations are quantized as they come
+(ONNX Runtime's dynamic quantization); it is kept only if its quality holds.
+
+    package: {formats: [{onnx: {int8: false}}]}
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modelwright.package.formats import Draft, Format
+
+VERSION = 1
+REQUIRES = {"onnx": "train", "onnxruntime": "train"}
+OPSET = 17
+
+
+class Config(BaseModel):
+    """Options of the format."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    int8: bool = Field(True, description="Also write the dynamic int8 form.")
+
+
+@final
+class OnnxFormat(Format):
+    """See the module."""
+
+    def write(self, model: Any, variants: Path) -> list[Draft]:
+        folder = variants / "onnx-fp32"
+        folder.mkdir(parents=True)
+        path = folder / "model.onnx"
+        _export(model, path)
+        _fuse(model, path)
+        drafts = [Draft("onnx-fp32", "onnxruntime", "fp32", exact=True)]
+        if self.config.int8 and model.task.modality == "text":
+            _quantize(path, variants / "onnx-int8")
+            drafts.append(Draft("onnx-int8", "onnxruntime", "int8", exact=False))
+        return drafts
+
+
+def _export(model: Any, path: Path) -> None:
+    import torch
+
+    network = model.network.eval()
+    config = network.backbone.config
+    names = network.settings.inputs
+    before = getattr(config, "_attn_implementation", None)
+    if before is not None:
+        config._attn_implementation = "eager"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Positional(network, names),
+                tuple(_example(model)),
+                str(path),
+                input_names=list(names),
+                output_names=["logits"],
+                dynamic_axes=_axes(network, names),
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    finally:
+        if before is not None:
+            config._attn_implementation = before
+
+
+def _Positional(network: Any, names: tuple[str, ...]) -> Any:
+    """The exporter passes inputs by position; the network takes them by name."""
+    import torch
+
+    class Positional(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, *inputs: Any) -> Any:
+            return self.network(**dict(zip(names, inputs, strict=True)))
+
+    return Positional().eval()
+
+
+def _example(model: Any) -> list[Any]:
+    import torch
+
+    if model.task.modality == "image":
+        height, width = model.encoder.settings.size
+        return [torch.zeros(2, model.encoder.settings.channels, height, width)]
+    values = {
+        "input_ids": torch.randint(0, 100, (2, 16)),
+        "attention_mask": torch.ones(2, 16, dtype=torch.int64),
+        "token_type_ids": torch.zeros(2, 16, dtype=torch.int64),
+    }
+    return [values[name] for name in model.network.settings.inputs]
+
+
+def _axes(network: Any, names: tuple[str, ...]) -> dict[str, dict[int, str]]:
+    if network.settings.modality == "image":
+        return {"pixel_values": {0: "batch"}, "logits": {0: "batch"}}
+    axes = {name: {0: "batch", 1: "tokens"} for name in names}
+    token_head = network.settings.head == "token"
+    axes["logits"] = {0: "batch", 1: "tokens"} if token_head else {0: "batch"}
+    return axes
+
+
+def _fuse(model: Any, path: Path) -> None:
+    """Fuse attention, layer norms and GELU of BERT-like graphs, in place."""
+    config = model.network.backbone.config
+    if config.model_type not in ("bert", "roberta", "distilbert", "xlm-roberta", "electra"):
+        return
+    from onnxruntime.transformers import optimizer
+
+    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
+    for name in ("fusion_attention", "fusion_base", "onnx_model", "onnx_model_bert", "optimizer"):
+        logging.getLogger(f"onnxruntime.transformers.{name}").setLevel(logging.ERROR)
+    fused = optimizer.optimize_model(
+        str(path),
+        "bert",
+        num_heads=config.num_attention_heads,
+        hidden_size=config.hidden_size,
+        opt_level=0,
+    )
+    fused.save_model_to_file(str(path))
+
+
+def _quantize(source: Path, folder: Path) -> None:
+    from onnx import TensorProto
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    folder.mkdir(parents=True)
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)
+    try:
+        quantize_dynamic(
+            str(source),
+            str(folder / "model.onnx"),
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            extra_options={"DefaultTensorType": TensorProto.FLOAT},
+        )
+    finally:
+        logging.getLogger().setLevel(level)

@@ -1,0 +1,212 @@
+"""The packaging stage: see the package's docstring for what goes in and out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelwright import plugs
+from modelwright.artifacts.bundle import SCHEMA, seal_bundle
+from modelwright.artifacts.dataset import Dataset
+from modelwright.artifacts.store import now
+from modelwright.engines._bundle import open_variant
+from modelwright.errors import GateError
+from modelwright.models.checkpoint import TrainedModel, open_checkpoint
+from modelwright.package.card import write_card
+from modelwright.package.formats import Draft
+from modelwright.package.proving import Reference, disagreement, parity, quality, speed
+from modelwright.package.reference import write_reference
+from modelwright.recipe.schema import Package
+from modelwright.runtime.files import read_json, write_text
+from modelwright.runtime.progress import track
+from modelwright.tasks import store_task
+
+MOST_ROWS = 4000
+SCORE_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class PackageRequest:
+    """What the stage needs.
+
+    Attributes:
+        name: of the bundle.
+        package: the recipe's section.
+        checkpoint: its folder.
+        dataset: real rows to prove on.
+        slo: the recipe's promises, kept for serving.
+        lineage: digests of recipe, data, code, environment and parents.
+        seed: of the intervals.
+        folder: empty folder for the bundle.
+    """
+
+    name: str
+    package: Package
+    checkpoint: Path
+    dataset: Dataset
+    slo: dict[str, Any]
+    lineage: dict[str, Any]
+    seed: int
+    folder: Path
+
+
+def run(request: PackageRequest) -> dict[str, Any]:
+    """Write the bundle and return its manifest.
+
+    Raises:
+        GateError: MW-501 when an exact variant disagrees with the trained form.
+    """
+    model = open_checkpoint(request.checkpoint)
+    training = read_json(request.checkpoint / "training.json")
+    split = "test" if request.dataset.info.rows.get("test") else "validation"
+    reference = _reference(model, request.dataset, split)
+    base_evidence = reference.evidence(reference.logits)
+    trained = quality(base_evidence, split, request.seed)
+    drafts = _write_variants(request, model)
+    kept, left_out, answers = _prove(request, model, drafts, reference, trained)
+    default = _fastest(kept)
+    encoder_folder = "processor" if model.task.modality == "image" else "tokenizer"
+    model.encoder.save(request.folder / encoder_folder)
+    _write_golden(request, reference, answers, default["name"])
+    write_reference(request.folder / "reference", request.dataset, reference, base_evidence)
+    manifest: dict[str, Any] = {
+        "schema": SCHEMA,
+        "name": request.name,
+        "version": "",
+        "task": model.task.name,
+        "created": now(),
+        "base": training["base"],
+        "labels": list(model.task.spec.labels),
+        "input": _with_columns(model.task.input_schema(), request.dataset),
+        "output": model.task.output_schema(),
+        "limits": _limits(model),
+        "task_spec": store_task(model.task),
+        "quality": default["quality"],
+        "trained_quality": trained,
+        "variants": kept,
+        "left_out": left_out,
+        "default": default["name"],
+        "serve": request.slo,
+        "compression": None,
+        "lineage": request.lineage,
+        "training": {name: training[name] for name in ("method", "settings", "best", "seconds")},
+    }
+    write_card(request.folder, manifest, request.dataset.info)
+    return seal_bundle(request.folder, manifest)
+
+
+def _reference(model: TrainedModel, dataset: Dataset, split: str) -> Reference:
+    rows = dataset.table(split).slice(0, MOST_ROWS).to_pylist()
+    inputs = [model.task.example(row) for row in rows]
+    features = model.task.encode(inputs, model.encoder)
+    return Reference(model.task, rows, inputs, features, model.logits(features))
+
+
+def _write_variants(request: PackageRequest, model: TrainedModel) -> list[Draft]:
+    folder = request.folder / "variants"
+    folder.mkdir(parents=True, exist_ok=True)
+    drafts: list[Draft] = []
+    for part in request.package.formats:
+        plug = plugs.load("format", part.name)
+        drafts.extend(plug.cls(plug.config(**part.options)).write(model, folder))
+    return drafts
+
+
+def _prove(
+    request: PackageRequest,
+    model: TrainedModel,
+    drafts: Sequence[Draft],
+    reference: Reference,
+    trained: dict[str, Any],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, list[Any]]]:
+    kept: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
+    answers: dict[str, list[Any]] = {}
+    for draft in track(list(drafts), "proving variants", len(drafts)):
+        folder = request.folder / "variants" / draft.name
+        variant = open_variant(folder, draft.engine, model.task, model.encoder)
+        found, logits = parity(variant, reference)
+        if why := disagreement(draft, found):
+            raise GateError(
+                "MW-501",
+                f"the variant {draft.name} {why} ({found['rows']} test rows)",
+                expected="the packaged form to answer as the trained form does",
+                fix="leave its format out of package.formats, and report it",
+            )
+        measured = quality(reference.evidence(logits), trained["split"], request.seed)
+        drop = _points_lost(trained, measured)
+        entry = {
+            "name": draft.name,
+            "engine": draft.engine,
+            "precision": draft.precision,
+            "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+            "parity": found,
+            "quality": measured,
+            "drop_points": round(drop, 3),
+        }
+        if not draft.exact and drop > request.package.max_drop:
+            why = f"loses {drop:.2f} points of {trained['main']}, {request.package.max_drop} allowed"
+            left_out.append({"name": draft.name, "reason": why, "parity": found})
+            shutil.rmtree(folder)
+            continue
+        answers[draft.name] = model.task.decode(logits, reference.features)
+        entry["speed"] = speed(variant, reference.features)
+        entry["digest"] = _digest(folder)
+        kept.append(entry)
+        variant.engine.close()
+    return kept, left_out, answers
+
+
+def _points_lost(trained: dict[str, Any], measured: dict[str, Any]) -> float:
+    main = trained["main"]
+    return 100 * (trained["metrics"][main]["value"] - measured["metrics"][main]["value"])
+
+
+def _digest(folder: Path) -> str:
+    from modelwright.artifacts.hashing import digest_files, digest_json
+
+    return digest_json(digest_files(folder))
+
+
+def _fastest(variants: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The variant with the lowest median latency of one median-length row."""
+    return min(variants, key=lambda entry: entry["speed"][0]["p50_ms"])
+
+
+def _write_golden(
+    request: PackageRequest, reference: Reference, answers: dict[str, list[Any]], default: str
+) -> None:
+    """Rows spread over the test set, each with the answer that every variant gave."""
+    wanted = min(request.package.golden, len(reference.rows))
+    chosen = sorted({int(i) for i in np.linspace(0, len(reference.rows) - 1, wanted)})
+    lines: list[str] = []
+    for index in chosen:
+        given = reference.inputs[index]
+        shown = base64.b64encode(given).decode() if isinstance(given, bytes) else given
+        line = {
+            "input": shown,
+            "output": answers[default][index],
+            "outputs": {name: answers[name][index] for name in answers},
+            "tolerance": {"score": SCORE_TOLERANCE},
+        }
+        lines.append(json.dumps(line, ensure_ascii=False))
+    write_text(request.folder / "golden.jsonl", "\n".join(lines) + "\n")
+
+
+def _limits(model: TrainedModel) -> dict[str, Any]:
+    settings = model.encoder.settings
+    if model.task.modality == "image":
+        return {"image_size": list(settings.size), "channels": settings.channels}  # type: ignore[union-attr]
+    return {"max_tokens": settings.max_tokens}  # type: ignore[union-attr]
+
+
+def _with_columns(schema: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """The input schema, with the training data's column names for `mw predict`."""
+    return {**schema, "x-columns": dataset.info.columns}

@@ -1,0 +1,293 @@
+"""The stages of a run, each with its key and the call that makes its artifact.
+
+A stage's key holds everything that determines its artifact: its part of the recipe, the keys of
+what it reads, the versions of the parts it uses and of this package. Equal keys mean the artifact
+in the store is used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelwright import __version__, plugs
+from modelwright.artifacts.dataset import Dataset
+from modelwright.artifacts.hashing import digest_json
+from modelwright.artifacts.store import Manifest, Store, make_key
+from modelwright.recipe.derive import Derived, apply, derive_static, plain
+from modelwright.recipe.schema import Recipe
+from modelwright.runtime.files import read_json
+from modelwright.runtime.libraries import versions
+
+NAMES = ("data", "finetune", "evaluate", "package")
+KINDS = {"data": "dataset", "finetune": "checkpoint", "evaluate": "report", "package": "bundle"}
+LIBRARIES = (
+    "modelwright", "torch", "transformers", "tokenizers", "numpy", "pyarrow", "onnx",
+    "onnxruntime", "scikit-learn", "peft", "accelerate",
+)  # fmt: skip
+
+
+@dataclass
+class Work:
+    """A run in progress: the recipe as far as it is decided, and the keys found so far.
+
+    Attributes:
+        recipe: derived values are filled in as stages find them.
+        folder: the recipe's folder.
+        store: where artifacts are.
+        derived: what was derived, with reasons.
+        keys: artifact key by stage.
+        keep_ledger: where a ledger goes when the data stage stops the run.
+    """
+
+    recipe: Recipe
+    folder: Path
+    store: Store
+    derived: list[Derived] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    keep_ledger: Path | None = None
+
+    def path(self, stage: str) -> Path:
+        """The artifact of a finished stage."""
+        return self.store.path(self.keys[stage])
+
+    def derive(self, found: list[Derived]) -> None:
+        """Fill derived values in."""
+        new = [item for item in found if item.path not in {old.path for old in self.derived}]
+        self.derived.extend(new)
+        self.recipe = apply(self.recipe, new)
+
+    def derive_from(self, language: str) -> None:
+        """Fill in what follows from the text's language."""
+        self.derive(derive_static(self.recipe, language=language))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        key: determinants of the artifact, from the work so far.
+        make: fills an empty folder; `scratch` survives a kill.
+        after: what a finished artifact tells the work (derived values).
+    """
+
+    key: Callable[[Work], dict[str, Any]]
+    make: Callable[[Work, Path, Path], None]
+    after: Callable[[Work], None]
+
+
+def key_of(name: str, work: Work) -> str:
+    """The artifact's key; the stages before must be done."""
+    shared = {"version": __version__, "seed": work.recipe.seed, "effort": work.recipe.effort}
+    return make_key(KINDS[name], {**shared, **STAGES[name].key(work)})
+
+
+def manifest_of(name: str, work: Work) -> Manifest:
+    """The manifest of an artifact about to be made."""
+    before = NAMES[: NAMES.index(name)]
+    return Manifest(
+        kind=KINDS[name],
+        key=work.keys[name],
+        inputs={stage: work.keys[stage] for stage in before},
+        config=_section(work, name),
+        plugs=_versions(work, name),
+        libraries=versions(*LIBRARIES),
+        seed=work.recipe.seed,
+    )
+
+
+def _section(work: Work, name: str) -> dict[str, Any]:
+    return plain(getattr(work.recipe, name))
+
+
+def _versions(work: Work, name: str) -> dict[str, int]:
+    """Versions of the parts that a stage uses."""
+    recipe = work.recipe
+    parts = {
+        "data": [("task", recipe.task), *(("cleaner", part) for part in recipe.data.clean or [])],
+        "finetune": [("task", recipe.task), ("method", recipe.finetune.method)],
+        "evaluate": [("suite", part) for part in recipe.evaluate.suites or []],
+        "package": [("format", part) for part in recipe.package.formats],
+    }[name]
+    return {f"{kind}:{part.name}": plugs.load(kind, part.name).version for kind, part in parts}
+
+
+# -- data --------------------------------------------------------------------------------------
+
+
+def task_options(recipe: Recipe) -> dict[str, Any]:
+    """The task's options with their defaults."""
+    plug = plugs.load("task", recipe.task.name)
+    return plug.config(**recipe.task.options).model_dump()
+
+
+def data_request(work: Work, output: Path) -> Any:
+    """The data stage's request."""
+    from modelwright.data import DataRequest
+
+    return DataRequest(
+        data=work.recipe.data,
+        task=plugs.load("task", work.recipe.task.name).cls,
+        folder=work.folder,
+        output=output,
+        options=task_options(work.recipe),
+        seed=work.recipe.seed,
+        effort=work.recipe.effort,
+        keep_ledger=work.keep_ledger,
+    )
+
+
+def _data_key(work: Work) -> dict[str, Any]:
+    from modelwright.data import default_cleaners
+    from modelwright.data.inputs import open_inputs
+
+    task = plugs.load("task", work.recipe.task.name).cls
+    if work.recipe.data.clean is None:
+        parts = default_cleaners(task, work.recipe.effort)
+        work.derive([Derived("data.clean", [part.short() for part in parts], "suits the task")])
+    inputs = open_inputs(work.recipe.data, task, work.folder, None)
+    return {
+        "section": _section(work, "data"),
+        "task": [work.recipe.task.name, task_options(work.recipe)],
+        "content": [[entry.split, entry.source.fingerprint()] for entry in inputs],
+        "plugs": _versions(work, "data"),
+    }
+
+
+def _make_data(work: Work, folder: Path, scratch: Path) -> None:
+    from modelwright import data
+
+    data.run(data_request(work, folder))
+
+
+def _after_data(work: Work) -> None:
+    work.derive_from(Dataset.open(work.path("data")).info.language)
+
+
+# -- finetune ----------------------------------------------------------------------------------
+
+
+def train_request(work: Work, folder: Path, scratch: Path, dataset: Dataset) -> Any:
+    """The training stage's request."""
+    from modelwright.train.stage import TrainRequest
+
+    return TrainRequest(
+        finetune=work.recipe.finetune,
+        task=work.recipe.task.name,
+        options={**task_options(work.recipe), "multi_label": dataset.info.multi_label},
+        base=str(work.recipe.base),
+        effort=work.recipe.effort,
+        seed=work.recipe.seed,
+        dataset=dataset,
+        augment=list(work.recipe.data.augment or []),
+        recipe_folder=work.folder,
+        folder=folder,
+        scratch=scratch,
+    )
+
+
+def _finetune_key(work: Work) -> dict[str, Any]:
+    from modelwright.models.bases import resolve
+
+    modality = plugs.load("task", work.recipe.task.name).cls.modality
+    base = resolve(str(work.recipe.base), modality, work.folder)
+    section = _section(work, "finetune")
+    found = {f"finetune.{name}" for name in section} & {item.path for item in work.derived}
+    pinned = {name: value for name, value in section.items() if f"finetune.{name}" not in found}
+    return {
+        "data": work.keys["data"],
+        "section": pinned,
+        "base": [base.id, base.digest],
+        "plugs": _versions(work, "finetune"),
+        "torch": versions("torch", "transformers"),
+    }
+
+
+def _make_finetune(work: Work, folder: Path, scratch: Path) -> None:
+    from modelwright.train.stage import run
+
+    run(train_request(work, folder, scratch, Dataset.open(work.path("data"))))
+
+
+def _after_finetune(work: Work) -> None:
+    training = read_json(work.path("finetune") / "training.json")
+    work.derive([Derived(**item) for item in training["derived"]])
+
+
+# -- evaluate ----------------------------------------------------------------------------------
+
+
+def _evaluate_key(work: Work) -> dict[str, Any]:
+    return {
+        "finetune": work.keys["finetune"],
+        "section": _section(work, "evaluate"),
+        "plugs": _versions(work, "evaluate"),
+    }
+
+
+def _make_evaluate(work: Work, folder: Path, scratch: Path) -> None:
+    from modelwright.evaluate.stage import EvaluateRequest, run
+    from modelwright.models.checkpoint import open_checkpoint
+
+    request = EvaluateRequest(
+        suites=list(work.recipe.evaluate.suites or []),
+        model=open_checkpoint(work.path("finetune")),
+        dataset=Dataset.open(work.path("data")),
+        folder=folder,
+        seed=work.recipe.seed,
+        limits=dict(work.recipe.evaluate.limits),
+    )
+    run(request)
+
+
+# -- package -----------------------------------------------------------------------------------
+
+
+def _package_key(work: Work) -> dict[str, Any]:
+    return {
+        "evaluate": work.keys["evaluate"],
+        "name": work.recipe.name,
+        "section": _section(work, "package"),
+        "serve": _section(work, "serve"),
+        "plugs": _versions(work, "package"),
+        "runtime": versions("onnxruntime", "onnx"),
+    }
+
+
+def _make_package(work: Work, folder: Path, scratch: Path) -> None:
+    from modelwright.package.stage import PackageRequest, run
+
+    lineage = {
+        "recipe": digest_json(plain(work.recipe)),
+        "data": work.keys["data"],
+        "code": f"modelwright {__version__}",
+        "environment": versions(*LIBRARIES),
+        "parents": [work.keys[name] for name in NAMES[:-1]],
+    }
+    run(
+        PackageRequest(
+            name=work.recipe.name,
+            package=work.recipe.package,
+            checkpoint=work.path("finetune"),
+            dataset=Dataset.open(work.path("data")),
+            slo=_section(work, "serve"),
+            lineage=lineage,
+            seed=work.recipe.seed,
+            folder=folder / "bundle",
+        )
+    )
+
+
+def _nothing(work: Work) -> None:
+    """Evaluation and packaging derive nothing."""
+
+
+STAGES: dict[str, Stage] = {
+    "data": Stage(_data_key, _make_data, _after_data),
+    "finetune": Stage(_finetune_key, _make_finetune, _after_finetune),
+    "evaluate": Stage(_evaluate_key, _make_evaluate, _nothing),
+    "package": Stage(_package_key, _make_package, _nothing),
+}

@@ -1,0 +1,164 @@
+"""A wrong and a right example for every error code, shown by `mw explain MW-nnn`."""
+
+from __future__ import annotations
+
+EXAMPLES: dict[str, tuple[str, str]] = {
+    "MW-101": ("finetune: {learning_rat: 1.0e-4}", "finetune: {learning_rate: 1.0e-4}"),
+    "MW-102": ("finetune: {epochs: '3'}       # text", "finetune: {epochs: 3}         # a number"),
+    "MW-103": (
+        "data:\n<TAB>source: train.csv       # a tab",
+        "data:\n  source: train.csv          # two spaces",
+    ),
+    "MW-104": (
+        "task: text-classification\ndata: {source: train.csv}",
+        "name: my-run\ntask: text-classification\ndata: {source: train.csv}",
+    ),
+    "MW-105": ("task: text-clasification", "task: text-classification     # see `mw list tasks`"),
+    "MW-106": (
+        "base: scratch:small\nfinetune: {method: lora}     # adapts weights that know nothing",
+        "base: minilm-l6\nfinetune: {method: lora}",
+    ),
+    "MW-107": (
+        "data: {source: trian.csv}     # paths are relative to the recipe",
+        "data: {source: train.csv}",
+    ),
+    "MW-108": (
+        "data: {source: '${DATA}/train.csv'}      # and DATA is not set",
+        "export DATA=/data && mw run recipe.yaml",
+    ),
+    "MW-109": (
+        "mw run recipe.yaml --set finetune.epochs:2",
+        "mw run recipe.yaml --set finetune.epochs=2 --set 'data.clean=[normalize]'",
+    ),
+    "MW-110": (
+        "compress: {max_drop: 1.0}     # a stage of a later release",
+        "package: {formats: [torch, onnx], max_drop: 1.0}     # int8 where its quality holds",
+    ),
+    "MW-201": (
+        "data: {source: rows.dat}      # no format claims it",
+        "data: {source: rows.dat, format: csv, options: {delimiter: ';'}}",
+    ),
+    "MW-202": (
+        "data: {source: t.csv, columns: {text: question}}     # t.csv has query,intent",
+        "data: {source: t.csv, columns: {text: query, label: intent}}",
+    ),
+    "MW-203": (
+        "test.csv holds only its header line",
+        "data: {splits: {test: 0.1}}      # or a file with rows",
+    ),
+    "MW-204": (
+        "limits: {dropped: 0.05}       # and 20% of the rows are duplicates",
+        "look at ledger.jsonl for the reasons; repair the data, or limits: {dropped: 0.25}",
+    ),
+    "MW-205": (
+        "text,label\nhello,greeting\nhi,greeting        # one class only",
+        "text,label\nhello,greeting\nbye,farewell",
+    ),
+    "MW-206": (
+        "a file that is partly UTF-8 and partly GBK",
+        "iconv -f gb18030 -t utf-8 rows.csv > rows-utf8.csv",
+    ),
+    "MW-207": (
+        "data: {source: 's3://bucket/rows.csv'}      # without credentials",
+        "export AWS_PROFILE=team && mw run recipe.yaml",
+    ),
+    "MW-208": (
+        "splits: {validation: 0.1, groups: customer}     # three customers only",
+        "splits: {validation: validation.csv}",
+    ),
+    "MW-301": ("base: minilm", "base: minilm-l6      # or a hub id, a folder, scratch:small"),
+    "MW-302": (
+        "task: image-classification\nbase: minilm-l6      # reads text",
+        "task: image-classification\nbase: scratch:small",
+    ),
+    "MW-303": (
+        "a model file that was cut short by a full disk",
+        "delete the folder that the message names and run again",
+    ),
+    "MW-304": (
+        "base: someone/model-with-own-code",
+        "base: a model of a family that the library itself knows",
+    ),
+    "MW-401": ("finetune: {learning_rate: 0.5}", "finetune: {learning_rate: 1.0e-4}"),
+    "MW-402": (
+        "finetune: {batch_tokens: 1000000}",
+        "finetune: {batch_tokens: 4096}      # `mw plan` predicts the memory",
+    ),
+    "MW-403": (
+        "finetune: {method: {lora: {targets: [no_such_layer]}}}",
+        "finetune: {method: lora}            # finds the layers of the base",
+    ),
+    "MW-501": (
+        "an exported model that answers 3 of 100 rows otherwise than the trained one",
+        "package: {formats: [torch]}         # leave that form out, and report the difference",
+    ),
+    "MW-502": (
+        "evaluate: {limits: {accuracy: 0.99}}     # and 0.93 was reached",
+        "evaluate: {limits: {accuracy: 0.92}}     # or effort: thorough",
+    ),
+    "MW-601": ("mw serve runs/my-run", "mw serve runs/my-run/bundle"),
+    "MW-602": (
+        "a bundle whose model file was copied only in part",
+        "copy the folder again, then `mw verify BUNDLE`",
+    ),
+    "MW-603": (
+        "golden row 7: `greeting` here, `farewell` where it was trained",
+        "run with the library versions of bundle.json; report it if they are the same",
+    ),
+    "MW-604": (
+        "a store folder that an editor or a newer release changed",
+        "delete the folder that the message names and run again; it is made anew",
+    ),
+    "MW-605": ("mw predict BUNDLE --variant int8", "mw predict BUNDLE --variant onnx-int8"),
+    "MW-606": ('{"txt": "hello"}', '{"text": "hello"}'),
+    "MW-701": ("{'inputs': ['hello']}        # not JSON", '{"inputs": ["hello"]}'),
+    "MW-702": ('{"inputs": "hello"}', '{"inputs": ["hello"]}'),
+    "MW-703": (
+        '{"model": "suport", "inputs": ["hello"]}',
+        '{"model": "support", "inputs": ["hello"]}',
+    ),
+    "MW-704": (
+        "one request with 100,000 inputs",
+        "several requests; the message tells the largest that is accepted",
+    ),
+    "MW-705": (
+        'curl -d \'{"inputs": ["hello"]}\' URL',
+        "curl -H 'content-type: application/json' -d '{\"inputs\": [\"hello\"]}' URL",
+    ),
+    "MW-706": (
+        "retry at once, in a loop",
+        "wait for the seconds in Retry-After; add replicas where it lasts",
+    ),
+    "MW-707": (
+        '{"inputs": [...], "parameters": {"timeout_ms": 1}}',
+        '{"inputs": [...], "parameters": {"timeout_ms": 1000}}',
+    ),
+    "MW-708": ("curl URL", "curl -H 'authorization: Bearer KEY' URL"),
+    "MW-709": (
+        "the same request that failed",
+        "report the request_id; the service's log has the trace under it",
+    ),
+    "MW-710": ("mw serve BUNDLE --port 80", "mw serve BUNDLE --port 8000"),
+    "MW-801": (
+        "package: {formats: [onnx]}       # and onnx is not installed",
+        "pip install 'modelwright[onnx]'  # the message names the extra",
+    ),
+    "MW-802": (
+        "mw run recipe.yaml -o /full-or-read-only",
+        "mw run recipe.yaml -o /disk/with/space",
+    ),
+    "MW-803": (
+        "two `mw run recipe.yaml` at the same time",
+        "wait for the first, or mw run recipe.yaml -o runs/second",
+    ),
+    "MW-804": ("mw check recipe.yml", "mw check recipe.yaml"),
+    "MW-805": ("mw check", "mw check recipe.yaml      # `mw check --help`"),
+    "MW-806": (
+        "a file in data/cleaners/ with two cleaner classes",
+        "one final class, a Config and a VERSION in each file",
+    ),
+    "MW-901": (
+        "nothing that you did",
+        "report the trace that was printed, the recipe and the versions",
+    ),
+}

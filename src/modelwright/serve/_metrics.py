@@ -1,0 +1,80 @@
+"""What Prometheus reads at /metrics; every label's values come from the bundle or from our routes.
+
+Text that a caller sends never becomes a label value, so that nobody can fill the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, final
+
+from modelwright.runtime.libraries import require
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+MAX_LABELS = 1000
+
+
+@final
+class Metrics:
+    """The service's own registry; `model` and `version` label what belongs to a bundle."""
+
+    def __init__(self) -> None:
+        prometheus = require("prometheus_client", "serve")
+        self.registry = prometheus.CollectorRegistry()
+        of_model = ("model", "version")
+
+        def counter(name: str, summary: str, *labels: str) -> Any:
+            return prometheus.Counter(f"modelwright_{name}", summary, labels, registry=self.registry)
+
+        def gauge(name: str, summary: str, *labels: str) -> Any:
+            return prometheus.Gauge(f"modelwright_{name}", summary, labels, registry=self.registry)
+
+        def histogram(name: str, summary: str, buckets: Iterable[float], *labels: str) -> Any:
+            return prometheus.Histogram(
+                f"modelwright_{name}", summary, labels, registry=self.registry, buckets=tuple(buckets)
+            )
+
+        self.requests = counter("requests", "Requests answered.", *of_model, "route", "code")
+        self.request_seconds = histogram(
+            "request_seconds", "From the request's head to its answer.", SECONDS, *of_model, "route"
+        )
+        self.queue_seconds = histogram(
+            "queue_seconds", "Waiting for the model.", SECONDS, *of_model
+        )
+        self.queue_depth = gauge("queue_depth", "Inputs that wait for the model.", *of_model)
+        self.batch_size = histogram("batch_size", "Features a model call.", SIZES, *of_model)
+        self.inference_seconds = histogram(
+            "inference_seconds", "One model call.", SECONDS, *of_model
+        )
+        self.tokens = counter("tokens", "Tokens that models read, padding apart.", *of_model)
+        self.predictions = counter("predictions", "Answers by label.", *of_model, "label")
+        self.confidence = histogram("confidence", "Score of the answer.", SHARES, *of_model)
+        self.model_info = gauge(
+            "model_info", "Always 1; tells what is served.", *of_model, "task", "variant", "engine"
+        )
+        self.ready = gauge("ready", "Whether the model passed its self-test.", *of_model)
+
+    def expose(self) -> tuple[bytes, str]:
+        """The text format and its content type."""
+        prometheus = require("prometheus_client", "serve")
+        return prometheus.generate_latest(self.registry), prometheus.CONTENT_TYPE_LATEST
+
+
+def label_values(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """The labels that answers of this bundle may carry, BIO prefixes removed; at most 1,000."""
+    found = [str(label) for label in manifest.get("labels") or ()]
+    found += [label[2:] for label in found if label[:2] in ("B-", "I-", "E-", "S-")]
+    return frozenset(found[:MAX_LABELS])
+
+
+def labels_and_scores(prediction: Mapping[str, Any]) -> list[tuple[str, float | None]]:
+    """What one prediction counts as: its label, each of its labels, or its entities' labels."""
+    if "entities" in prediction:
+        return [(str(one.get("label")), one.get("score")) for one in prediction["entities"]]
+    if "labels" in prediction:
+        return [(str(label), prediction.get("score")) for label in prediction["labels"]]
+    if "label" in prediction:
+        return [(str(prediction["label"]), prediction.get("score"))]
+    return []

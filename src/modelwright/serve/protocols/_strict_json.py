@@ -1,0 +1,96 @@
+"""JSON without surprises: no duplicate keys, no NaN, no half characters, bounded depth."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from modelwright.serve.problems import ServiceError
+
+
+def loads(body: bytes, max_depth: int) -> Any:
+    """Parse a request body.
+
+    Raises:
+        ServiceError: MW-701 saying what is wrong and where.
+    """
+    if not body.strip():
+        raise _malformed("the body is empty", 'send {"inputs": ["..."]}')
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _malformed(f"byte {error.start} of the body is not UTF-8", "send UTF-8") from error
+    try:
+        value = json.loads(text, object_pairs_hook=_members, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise _malformed(f"not JSON: {error.msg} at {place}", "send valid JSON") from error
+    except RecursionError as error:
+        raise _too_deep(max_depth) from error
+    except ValueError as error:  # _Refused, or a number with thousands of digits
+        said = str(error) if isinstance(error, _Refused) else "a number has too many digits"
+        raise _malformed(said) from error
+    _inspect(value, max_depth)
+    return value
+
+
+class _Refused(ValueError):
+    """Raised inside json.loads; its text is for the caller."""
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise _Refused(f"the key {_shown(name)} is given twice in one object")
+        seen.add(name)
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise _Refused(f"{name} is not JSON; numbers must be finite")
+
+
+def _inspect(value: Any, max_depth: int) -> None:
+    """Walk what was parsed without recursion: depth, infinite numbers, lone surrogates."""
+    waiting = [(value, 1)]
+    while waiting:
+        one, depth = waiting.pop()
+        if isinstance(one, str):
+            _whole(one)
+        elif isinstance(one, float):
+            if not math.isfinite(one):
+                raise _malformed("a number is too large; numbers must be finite")
+        elif isinstance(one, (dict, list)):
+            if depth > max_depth:
+                raise _too_deep(max_depth)
+            members = one.values() if isinstance(one, dict) else one
+            waiting.extend((member, depth + 1) for member in members)
+            if isinstance(one, dict):
+                for name in one:
+                    _whole(name)
+
+
+def _whole(text: str) -> None:
+    if text.isascii():
+        return
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _malformed("a string holds half of a surrogate pair (\\ud800 to \\udfff)") from error
+
+
+def _shown(name: str) -> str:
+    return json.dumps(name[:64])
+
+
+def _too_deep(max_depth: int) -> ServiceError:
+    return _malformed(f"nested deeper than {max_depth} levels", "flatten the body")
+
+
+def _malformed(detail: str, fix: str = "") -> ServiceError:
+    return ServiceError("MW-701", detail, fix=fix)

@@ -1,0 +1,302 @@
+"""The training loop: transformers' Trainer with our batches, loss, optimizer groups and resume.
+
+A run is one long epoch to the Trainer, so its own resume (skip the batches done, restore weights,
+optimizer and random states) is exact. Checkpoints are taken after every evaluation and every
+minute; one counts only when its `whole` marker is there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from modelwright.errors import UserError
+from modelwright.models.checkpoint import TrainedModel
+from modelwright.runtime.device import StopFlag
+from modelwright.runtime.files import read_json, write_json
+from modelwright.runtime.progress import Bar
+from modelwright.tasks import LossSettings
+from modelwright.train.batches import LengthBatches
+from modelwright.train.features import FeatureTable, collate_targets
+from modelwright.train.settings import Settings
+
+SAVE_EVERY_S = 60.0
+WHOLE = "whole"
+LOG_STEPS = 10
+
+
+@dataclass
+class Loop:
+    """What one training run is made of.
+
+    Attributes:
+        model: the network to be trained, with task and encoder.
+        table: training features (ids already mapped to the network's embeddings).
+        batches: the run's batches.
+        settings: complete settings.
+        loss: label smoothing and class weights.
+        evaluate: scores of the validation rows, by name.
+        folder: scratch folder of this run; checkpoints live in it.
+        report_to: the Trainer's reporting integrations.
+        log_folder: where those write.
+    """
+
+    model: TrainedModel
+    table: FeatureTable
+    batches: LengthBatches
+    settings: Settings
+    loss: LossSettings
+    evaluate: Callable[[], dict[str, float]]
+    folder: Path
+    report_to: list[str]
+    log_folder: Path
+
+
+def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
+    """Train, keep the best, leave it in `loop.model`.
+
+    Returns:
+        history, evaluations, best, and timing, as `training.json` has them.
+
+    Raises:
+        KeyboardInterrupt: asked to stop; the state is saved and the next call goes on.
+        UserError: MW-401 when the loss is not a number.
+    """
+    watcher = _Watcher(loop, bar, stop)
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    trainer = _Trainer(loop, watcher)
+    resume = newest_checkpoint(loop.folder)
+    if resume is not None:
+        bar.advance(int(resume.name.rpartition("-")[2]))
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    if watcher.interrupted:
+        raise KeyboardInterrupt
+    best = read_json(loop.folder / "best.json")
+    _load(loop.model.network, loop.folder / "best.safetensors")
+    state = trainer.state
+    return {
+        "history": [entry for entry in state.log_history if "loss" in entry],
+        "evaluations": [_evaluation(entry) for entry in state.log_history if "eval_at" in entry],
+        "best": best,
+        "steps": state.global_step,
+    }
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint that was written whole; broken ones are removed."""
+    found: list[tuple[int, Path]] = []
+    for path in folder.glob("checkpoint-*"):
+        if (path / WHOLE).is_file():
+            found.append((int(path.name.rpartition("-")[2]), path))
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    return max(found)[1] if found else None
+
+
+class _Trainer(Trainer):
+    def __init__(self, loop: Loop, watcher: _Watcher) -> None:
+        self.loop = loop
+        super().__init__(
+            model=loop.model.network,
+            args=_arguments(loop),
+            train_dataset=loop.table,  # type: ignore[arg-type]
+            eval_dataset=loop.table,  # type: ignore[arg-type]
+            callbacks=[watcher],
+        )
+        self.remove_callback(ProgressCallback)
+        self.remove_callback(PrinterCallback)
+        watcher.trainer = self
+
+    def get_train_dataloader(self) -> Any:
+        loader = torch.utils.data.DataLoader(
+            self.loop.table,  # type: ignore[arg-type]
+            batch_sampler=self.loop.batches,  # type: ignore[arg-type]
+            collate_fn=self._collate,
+            generator=torch.Generator().manual_seed(self.loop.settings.seed),
+        )
+        return self.accelerator.prepare(loader)
+
+    def _collate(self, features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        arrays = self.loop.model.collate(features)
+        width = next(iter(arrays.values())).shape[1]
+        arrays["targets"] = collate_targets(features, width)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        targets = inputs.pop("targets")
+        logits = model(**inputs)
+        loss = self.loop.model.task.loss(logits, targets, self.loop.loss)
+        return (loss, logits) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        network = self.loop.model.network
+        settings = self.loop.settings
+        embeddings = {
+            id(module.weight)
+            for module in network.modules()
+            if isinstance(module, torch.nn.Embedding)
+        }
+        groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
+        for weight in network.parameters():
+            if weight.requires_grad:
+                groups[weight.ndim > 1 and id(weight) not in embeddings].append(weight)
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": groups[True], "weight_decay": settings.weight_decay},
+                {"params": groups[False], "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+            fused=True,
+        )
+        return self.optimizer
+
+    def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
+        scores = self.loop.evaluate()
+        at = self.loop.batches.ends.index(self.state.global_step) + 1
+        metrics = {f"eval_{name}": value for name, value in scores.items()}
+        self.log({**metrics, "eval_at": at})
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+
+class _Watcher(TrainerCallback):
+    """Evaluates at each epoch's end, keeps the best, saves often, shows progress, stops."""
+
+    def __init__(self, loop: Loop, bar: Bar, stop: StopFlag) -> None:
+        self.loop, self.bar, self.stop = loop, bar, stop
+        self.trainer: Any = None
+        self.interrupted = False
+        self.saved = time.monotonic()
+        self.ends = set(loop.batches.ends)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        self.bar.advance()
+        if state.global_step in self.ends:
+            control.should_evaluate = control.should_save = True
+        elif self.stop.raised:
+            self.interrupted = control.should_save = control.should_training_stop = True
+        elif time.monotonic() - self.saved > SAVE_EVERY_S:
+            control.should_save = True
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        if not math.isfinite(float(loss)):
+            raise UserError(
+                "MW-401",
+                f"the loss became {loss} at step {state.global_step}",
+                expected="a falling, finite loss",
+                fix=f"lower finetune.learning_rate (now {self.loop.settings.learning_rate:g})",
+            )
+        self.bar.note(f"loss {float(loss):.3f}")
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        main = self.loop.model.task.main_metric
+        past = [_evaluation(entry) for entry in state.log_history if "eval_at" in entry]
+        now = past[-1]
+        path = self.loop.folder / "best.json"
+        best = read_json(path) if path.is_file() else None
+        if best is None or now[main] > best["value"] or best["step"] >= now["step"]:
+            self._keep_best({"metric": main, "value": now[main], **_place(now)}, path)
+        if self.stop.raised and state.global_step < state.max_steps:
+            self.interrupted = control.should_training_stop = True
+        elif _stalled(past, main, self.loop.settings.early_stopping):
+            control.should_training_stop = True
+        return control
+
+    def _keep_best(self, best: dict[str, Any], path: Path) -> None:
+        from safetensors.torch import save_file
+
+        weights = {
+            name: value.detach().contiguous()
+            for name, value in self.loop.model.network.state_dict().items()
+        }
+        temporary = self.loop.folder / "best.safetensors.tmp"
+        save_file(weights, str(temporary))
+        os.replace(temporary, self.loop.folder / "best.safetensors")
+        write_json(path, best)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        folder = self.loop.folder / f"checkpoint-{state.global_step}"
+        for path in folder.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        (folder / WHOLE).write_text(json.dumps({"step": state.global_step}))
+        for old in self.loop.folder.glob("checkpoint-*"):
+            if old != folder:
+                shutil.rmtree(old, ignore_errors=True)
+        self.saved = time.monotonic()
+
+
+def _arguments(loop: Loop) -> TrainingArguments:
+    settings, steps = loop.settings, len(loop.batches)
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(loop.log_folder))
+    return TrainingArguments(
+        output_dir=str(loop.folder),
+        num_train_epochs=1,
+        max_steps=steps,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=math.ceil(steps * settings.warmup),
+        bf16=settings.precision == "bf16",
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="no",
+        eval_strategy="no",
+        logging_steps=LOG_STEPS,
+        logging_nan_inf_filter=False,
+        report_to=list(loop.report_to) or "none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        seed=settings.seed,
+        log_level="error",
+    )
+
+
+def _evaluation(entry: dict[str, Any]) -> dict[str, Any]:
+    scores = {
+        name.removeprefix("eval_"): value
+        for name, value in entry.items()
+        if name.startswith("eval_") and name != "eval_at"
+    }
+    return {"epoch": entry["eval_at"], "step": entry["step"], **scores}
+
+
+def _place(evaluation: dict[str, Any]) -> dict[str, Any]:
+    return {"epoch": evaluation["epoch"], "step": evaluation["step"]}
+
+
+def _stalled(past: list[dict[str, Any]], main: str, patience: int) -> bool:
+    """Whether the last `patience` evaluations brought no gain."""
+    if not patience or len(past) <= patience:
+        return False
+    best_before = max(entry[main] for entry in past[:-patience])
+    return max(entry[main] for entry in past[-patience:]) <= best_before
+
+
+def _load(network: torch.nn.Module, path: Path) -> None:
+    from safetensors.torch import load_file
+
+    network.load_state_dict(load_file(str(path)))

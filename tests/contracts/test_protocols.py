@@ -39,7 +39,8 @@ def test_routes_are_told_apart():
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=150, deadline=None)
 @given(
-    body=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")),
+    body=st.binary(max_size=200)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace")),
     kind=st.sampled_from(["application/json", "multipart/form-data; boundary=X", "", "text/html"]),
 )
 def test_any_bytes_give_a_request_or_a_client_error(name: str, body: bytes, kind: str):

@@ -16,7 +16,8 @@ from modelwright.recipe.emit import inline
 from modelwright.recipe.places import SET
 
 JARGON = re.compile(
-    r"pydantic|validat(e|ion error|or)|Input should|Extra inputs|_type|NoneType|\bdict\b|\bstr\b|\bint\b|\bNone\b|Literal"
+    r"pydantic|validat(e|ion error|or)|Input should|Extra inputs|_type|NoneType"
+    r"|\bdict\b|\bstr\b|\bint\b|\bNone\b|Literal"
 )
 
 
@@ -64,7 +65,12 @@ ONE_MISTAKE = [
     (_minimal(finetune="{<<: {epochs: 1}}"), "MW-101", 4, "no merge key"),
     (_minimal(serve="{slo: {p99: 3}}"), "MW-101", 4, "did you mean `p99_ms`?"),
     (_minimal(zzzzqq="3"), "MW-101", 4, "delete it"),
-    ("task: text-classification\ndata: {source: train.csv}\n", "MW-104", 1, "add a line `name: ...`"),
+    (
+        "task: text-classification\ndata: {source: train.csv}\n",
+        "MW-104",
+        1,
+        "add a line `name: ...`",
+    ),
     ("name: a\ntask: text-classification\n", "MW-104", 1, "add a line `data: ...`"),
     # values
     (_minimal(finetune="{epochs: '3'}"), "MW-102", 4, "write 3 without quotes"),
@@ -92,10 +98,19 @@ ONE_MISTAKE = [
     (_minimal(data="train.csv"), "MW-102", 3, "write {source: train.csv}"),
     (_minimal(data="{source: train.csv, slices: a}"), "MW-102", 3, "write [a]"),
     (_minimal(data="{source: train.csv, slices: [1]}"), "MW-102", 3, "quotes: '1'"),
-    (_minimal(data="{source: train.csv, clean: exact-duplicates}"), "MW-102", 3,
-     "write [exact-duplicates]"),
+    (
+        _minimal(data="{source: train.csv, clean: exact-duplicates}"),
+        "MW-102",
+        3,
+        "write [exact-duplicates]",
+    ),
     (_minimal(data="{source: train.csv, splits: {stratify: yes}}"), "MW-102", 3, "write true"),
-    (_minimal(data="{source: train.csv, splits: {validation: 1.5}}"), "MW-102", 3, "write 1 or less"),
+    (
+        _minimal(data="{source: train.csv, splits: {validation: 1.5}}"),
+        "MW-102",
+        3,
+        "write 1 or less",
+    ),
     (_minimal(data="{source: train.csv, splits: {validation: '10%'}}"), "MW-102", 3, "write 0.1"),
     (_minimal(data="{source: train.csv, limits: {dropped: 5%}}"), "MW-102", 3, "write 0.05"),
     (_minimal(evaluate="{limits: {accuracy: high}}"), "MW-102", 4, "write a number"),
@@ -107,16 +122,38 @@ ONE_MISTAKE = [
     (_minimal(task="{text-classification: 4}"), "MW-102", 2, "write `text-classification` alone"),
     (_minimal(finetune="{method: lorra}"), "MW-105", 4, "did you mean `lora`?"),
     (_minimal(data="{source: train.csv, format: cvs}"), "MW-105", 3, "did you mean `csv`?"),
-    (_minimal(data="{source: train.csv, format: csv, options: {delimeter: x}}"), "MW-101", 3,
-     "did you mean `delimiter`?"),
-    (_minimal(data="{source: train.csv, options: {delimeter: x}}"), "MW-101", 3,
-     "did you mean `delimiter`?"),
-    (_minimal(data="{source: train.csv, clean: [normalise]}"), "MW-105", 3,
-     "did you mean `normalize`?"),
-    (_minimal(data="\n  source: train.csv\n  clean:\n    - near-duplicates:\n      threshold: 0.8"),
-     "MW-102", 6, "{near-duplicates: {threshold: 0.8}}"),
-    (_minimal(data="{source: train.csv, clean: [{near-duplicates: {treshold: 0.8}}]}"), "MW-101", 3,
-     "did you mean `threshold`?"),
+    (
+        _minimal(data="{source: train.csv, format: csv, options: {delimeter: x}}"),
+        "MW-101",
+        3,
+        "did you mean `delimiter`?",
+    ),
+    (
+        _minimal(data="{source: train.csv, options: {delimeter: x}}"),
+        "MW-101",
+        3,
+        "did you mean `delimiter`?",
+    ),
+    (
+        _minimal(data="{source: train.csv, clean: [normalise]}"),
+        "MW-105",
+        3,
+        "did you mean `normalize`?",
+    ),
+    (
+        _minimal(
+            data="\n  source: train.csv\n  clean:\n    - near-duplicates:\n      threshold: 0.8"
+        ),
+        "MW-102",
+        6,
+        "{near-duplicates: {threshold: 0.8}}",
+    ),
+    (
+        _minimal(data="{source: train.csv, clean: [{near-duplicates: {treshold: 0.8}}]}"),
+        "MW-101",
+        3,
+        "did you mean `threshold`?",
+    ),
     (_minimal(evaluate="{suites: [qualty]}"), "MW-105", 4, "did you mean `quality`?"),
     (_minimal(package="{formats: [onxx]}"), "MW-105", 4, "did you mean `onnx`?"),
     # stages, files, variables
@@ -130,17 +167,36 @@ ONE_MISTAKE = [
     (_minimal(data="{source: '${MW_NOT_SET}/x.csv'}"), "MW-108", 3, "export MW_NOT_SET"),
     # combinations
     (_minimal(data="{format: csv}"), "MW-106", 3, "add `source: FILE`"),
-    (_minimal(data="{source: train.csv, splits: {train: test.csv}}"), "MW-106", 3, "delete `data.source`"),
-    (_minimal(data="{source: train.csv, splits: {validation: 0.5, test: 0.5}}"), "MW-106", 3, "0.1"),
+    (
+        _minimal(data="{source: train.csv, splits: {train: test.csv}}"),
+        "MW-106",
+        3,
+        "delete `data.source`",
+    ),
+    (
+        _minimal(data="{source: train.csv, splits: {validation: 0.5, test: 0.5}}"),
+        "MW-106",
+        3,
+        "0.1",
+    ),
     (_minimal(data="{splits: {train: train.csv, test: train.csv}}"), "MW-106", 3, "test: 0.1"),
     (_minimal(data="{source: train.csv, columns: {txt: a}}"), "MW-106", 3, "did you mean `text`?"),
     (_minimal(data="{source: train.csv, columns: {frage: text}}"), "MW-106", 3, "`text: frage`"),
     (_minimal(data="{source: train.csv, columns: {text: a, label: a}}"), "MW-106", 3, "the class"),
-    (_minimal(data="{source: train.csv, columns: {label: x}, splits: {groups: x}}"), "MW-106", 3,
-     "delete `groups`"),
+    (
+        _minimal(data="{source: train.csv, columns: {label: x}, splits: {groups: x}}"),
+        "MW-106",
+        3,
+        "delete `groups`",
+    ),
     (_minimal(base="scratch:small", finetune="{method: lora}"), "MW-106", 5, "`method: full`"),
     (_minimal(finetune="{image_size: 32}"), "MW-106", 4, "delete `image_size`"),
-    (_minimal(task="image-classification", finetune="{pooling: cls}"), "MW-106", 4, "delete `pooling`"),
+    (
+        _minimal(task="image-classification", finetune="{pooling: cls}"),
+        "MW-106",
+        4,
+        "delete `pooling`",
+    ),
     (_minimal(task="image-classification", finetune="{max_tokens: 64}"), "MW-106", 4, "delete"),
     (_minimal(task="text-regression", finetune="{label_smoothing: 0.1}"), "MW-106", 4, "delete"),
     (_minimal(task="text-regression", finetune="{class_weights: balanced}"), "MW-106", 4, "delete"),
@@ -148,14 +204,18 @@ ONE_MISTAKE = [
     (_minimal(package="{formats: []}"), "MW-106", 4, "delete the line"),
     (_minimal(package="{formats: [torch, torch]}"), "MW-106", 4, "delete the second"),
     (_minimal(data="{source: 'sql://h/db'}"), "MW-106", 3, "?query=SELECT"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("text", "code", "line", "fix"), ONE_MISTAKE, ids=[f"{c}-{f[:30]}" for _, c, _, f in ONE_MISTAKE]
+    ("text", "code", "line", "fix"),
+    ONE_MISTAKE,
+    ids=[f"{c}-{f[:30]}" for _, c, _, f in ONE_MISTAKE],
 )
-def test_one_mistake_gives_one_problem_with_its_fix(text: str, code: str, line: int, fix: str) -> None:
+def test_one_mistake_gives_one_problem_with_its_fix(
+    text: str, code: str, line: int, fix: str
+) -> None:
     [problem] = _problems(text)
     assert (problem.code, problem.file, problem.line) == (code, "recipe.yaml", line)
     assert fix in problem.fix
@@ -167,7 +227,8 @@ def test_one_mistake_gives_one_problem_with_its_fix(text: str, code: str, line: 
 @pytest.mark.usefixtures("folder")
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
     problems = _problems(
-        "name: my run\ntask: text-clasification\neffort: fast\nseed: '3'\ndata:\n  source: trian.csv\n"
+        "name: my run\ntask: text-clasification\neffort: fast\nseed: '3'\n"
+        "data:\n  source: trian.csv\n"
         "  colums: {text: a}\nfinetune:\n  epochs: '3'\n  learning_rat: 0.1\nepochs: 3\n"
         "compress: {max_drop: 1}\n",
         "finetune.dropout=2",
@@ -175,10 +236,19 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
     )
     found = [(problem.code, problem.line) for problem in problems]
     assert found == [
-        ("MW-102", 1), ("MW-105", 2), ("MW-102", 3), ("MW-102", 4), ("MW-107", 6), ("MW-101", 7),
-        ("MW-102", 9), ("MW-101", 10), ("MW-101", 11), ("MW-110", 12),
-        ("MW-109", None), ("MW-102", None),
-    ]  # fmt: skip
+        ("MW-102", 1),
+        ("MW-105", 2),
+        ("MW-102", 3),
+        ("MW-102", 4),
+        ("MW-107", 6),
+        ("MW-101", 7),
+        ("MW-102", 9),
+        ("MW-101", 10),
+        ("MW-101", 11),
+        ("MW-110", 12),
+        ("MW-109", None),
+        ("MW-102", None),
+    ]
     assert {problem.file for problem in problems} == {"recipe.yaml", SET}
 
 
@@ -220,15 +290,43 @@ def test_a_secret_of_the_environment_is_never_shown(
 
 
 SECTION_VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-5, 5), st.floats(), st.sampled_from(["x", "3", "", "full"]),
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.floats(),
+    st.sampled_from(["x", "3", "", "full"]),
     st.lists(st.sampled_from(["normalize", "", 3, None]), max_size=2),
-    st.dictionaries(st.sampled_from(["name", "options", "lora", "epochs"]), st.integers(), max_size=2),
-)  # fmt: skip
+    st.dictionaries(
+        st.sampled_from(["name", "options", "lora", "epochs"]), st.integers(), max_size=2
+    ),
+)
 KEYS = st.sampled_from(
-    ["name", "task", "effort", "seed", "data", "base", "finetune", "evaluate", "package", "serve",
-     "epochs", "data.source", "data.columns", "data.clean", "data.splits", "finetune.method", "data.slices",
-     "data.format", "data.options", "evaluate.suites", "evaluate.limits", "package.formats", "odd"]
-)  # fmt: skip
+    [
+        "name",
+        "task",
+        "effort",
+        "seed",
+        "data",
+        "base",
+        "finetune",
+        "evaluate",
+        "package",
+        "serve",
+        "epochs",
+        "data.source",
+        "data.columns",
+        "data.clean",
+        "data.splits",
+        "finetune.method",
+        "data.slices",
+        "data.format",
+        "data.options",
+        "evaluate.suites",
+        "evaluate.limits",
+        "package.formats",
+        "odd",
+    ]
+)
 
 
 @settings(

@@ -80,8 +80,11 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
         ("finetune.epochs=2", ("finetune", "epochs"), 2),
         ("finetune.learning_rate=1e-4", ("finetune", "learning_rate"), 1e-4),
         ("data.clean=[normalize]", ("data", "clean"), ["normalize"]),
-        ("data.clean[1].near-duplicates.threshold=0.9",
-         ("data", "clean", 1, "near-duplicates", "threshold"), 0.9),
+        (
+            "data.clean[1].near-duplicates.threshold=0.9",
+            ("data", "clean", 1, "near-duplicates", "threshold"),
+            0.9,
+        ),
         ("data.clean[2]=exact-duplicates", ("data", "clean", 2), "exact-duplicates"),
         ("finetune.method.lora.rank=4", ("finetune", "method"), {"lora": {"rank": 4}}),
         ("serve.slo.p99_ms=5", ("serve", "slo", "p99_ms"), 5),
@@ -89,8 +92,10 @@ def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> Non
         ("name=a=b", ("name",), "a=b"),
         ("data.columns={text: 问题}", ("data", "columns"), {"text": "问题"}),
     ],
-)  # fmt: skip
-def test_set_overrides_one_value(recipe: Path, text: str, path: tuple[str, ...], value: object) -> None:
+)
+def test_set_overrides_one_value(
+    recipe: Path, text: str, path: tuple[str, ...], value: object
+) -> None:
     loaded = load(recipe, [text])
     found = loaded.values
     for step in path:
@@ -103,9 +108,18 @@ def test_set_overrides_one_value(recipe: Path, text: str, path: tuple[str, ...],
 
 @pytest.mark.parametrize(
     "text",
-    ["finetune.epochs", "epochs: 3", "a..b=1", "=3", "data.clean[9]=x", "data[0]=x", "a=[",
-     "data.source.x=1", "data.clean.x=1"],
-)  # fmt: skip
+    [
+        "finetune.epochs",
+        "epochs: 3",
+        "a..b=1",
+        "=3",
+        "data.clean[9]=x",
+        "data[0]=x",
+        "a=[",
+        "data.source.x=1",
+        "data.clean.x=1",
+    ],
+)
 def test_a_set_that_means_nothing_is_reported_with_the_right_form(recipe: Path, text: str) -> None:
     problems = load(recipe, [text]).problems
     assert [problem.code for problem in problems] == ["MW-109"]
@@ -123,7 +137,8 @@ def test_variables_are_filled_into_paths_only(
     monkeypatch.setenv("MW_TEST_DATA", "/data")
     path = tmp_path / "recipe.yaml"
     path.write_text(
-        "name: ${MW_TEST_DATA}\nbase: ${MW_TEST_DATA}/base\ndata:\n  source: ${MW_TEST_DATA}/a.csv\n"
+        "name: ${MW_TEST_DATA}\nbase: ${MW_TEST_DATA}/base\n"
+        "data:\n  source: ${MW_TEST_DATA}/a.csv\n"
         "  options: {path: 'x/${MW_TEST_DATA}'}\n  columns: {text: '${MW_TEST_DATA}'}\n"
     )
     loaded = load(path)

@@ -18,13 +18,33 @@ from modelwright.recipe.places import dotted, parsed
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("no", "no"), ("yes", "yes"), ("on", "on"), ("NO", "NO"), ("true", True), ("False", False),
-        ("null", None), ("~", None), ("", None), ("3", 3), ("-3", -3), ("1e-4", 1e-4), ("1.0E+3", 1000.0),
-        (".5", 0.5), ("0x1F", 31), ("0o17", 15), ("017", 17), ("1_000", "1_000"), ("12:30", "12:30"),
-        (".inf", math.inf), ("-.INF", -math.inf), ("2024-01-01", "2024-01-01"), ("0b11", "0b11"),
-        ("nan", "nan"), ("1e400", math.inf),
+        ("no", "no"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("NO", "NO"),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("3", 3),
+        ("-3", -3),
+        ("1e-4", 1e-4),
+        ("1.0E+3", 1000.0),
+        (".5", 0.5),
+        ("0x1F", 31),
+        ("0o17", 15),
+        ("017", 17),
+        ("1_000", "1_000"),
+        ("12:30", "12:30"),
+        (".inf", math.inf),
+        ("-.INF", -math.inf),
+        ("2024-01-01", "2024-01-01"),
+        ("0b11", "0b11"),
+        ("nan", "nan"),
+        ("1e400", math.inf),
     ],
-)  # fmt: skip
+)
 def test_plain_scalars_follow_the_core_schema_of_yaml_1_2(text: str, value: object) -> None:
     assert scalar(text) == value
     assert type(scalar(text)) is type(value)
@@ -38,13 +58,23 @@ def test_every_value_keeps_its_line_and_column() -> None:
     document = parse("a: 1\nb:\n  - x\n  - {c: 2,\n     d: [3]}\n", "r.yaml")
     places = {dotted(path): (place.line, place.column) for path, place in document.places.items()}
     assert places == {
-        "": (1, 1), "a": (1, 1), "b": (2, 1), "b[0]": (3, 5), "b[1]": (4, 5), "b[1].c": (4, 6),
-        "b[1].d": (5, 6), "b[1].d[0]": (5, 10),
-    }  # fmt: skip
+        "": (1, 1),
+        "a": (1, 1),
+        "b": (2, 1),
+        "b[0]": (3, 5),
+        "b[1]": (4, 5),
+        "b[1].c": (4, 6),
+        "b[1].d": (5, 6),
+        "b[1].d[0]": (5, 10),
+    }
 
 
 def test_quotes_keep_text_that_looks_like_a_number() -> None:
-    assert parse("a: '3'\nb: \"true\"\nc: |\n  4\n", "r").value == {"a": "3", "b": "true", "c": "4\n"}
+    assert parse("a: '3'\nb: \"true\"\nc: |\n  4\n", "r").value == {
+        "a": "3",
+        "b": "true",
+        "c": "4\n",
+    }
 
 
 def test_all_duplicate_keys_are_reported_and_reading_goes_on() -> None:
@@ -115,7 +145,9 @@ def test_any_text_gives_a_value_or_a_recipe_error(text: str) -> None:
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -135,6 +167,8 @@ def test_paths_read_back_as_they_are_written(text: str) -> None:
     assert dotted(path) == text
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "a[x]", "a[", "[0]", "a.[0]", "a[0]b"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "a.", ".a", "a..b", "a[x]", "a[", "[0]", "a.[0]", "a[0]b"]
+)
 def test_what_is_no_path_is_none(text: str) -> None:
     assert parsed(text) is None

@@ -112,7 +112,9 @@ def test_images_come_as_base64_or_as_files_with_equal_answers(tmp_path: Path):
         image = fake_image(40)
         data = base64.b64decode(image)
         plain = ask(opened, image, {"image": image}).json()["predictions"]
-        form = opened.post("/v1/predict", files=[("file", ("a.png", data)), ("file", ("b.png", data))])
+        form = opened.post(
+            "/v1/predict", files=[("file", ("a.png", data)), ("file", ("b.png", data))]
+        )
         assert form.json()["predictions"] == plain
         for broken in ("!!!", base64.b64encode(b"no image").decode(), image[: len(image) // 8 * 4]):
             said = problem(ask(opened, image, broken), 422, "MW-702")
@@ -137,7 +139,9 @@ def test_files_for_a_text_model_are_415(client: TestClient):
         ([["a"]], "inputs[0]"),
     ],
 )
-def test_a_wrong_item_is_named_and_nothing_reaches_the_model(inputs: list[Any], field: str, tmp_path: Path):
+def test_a_wrong_item_is_named_and_nothing_reaches_the_model(
+    inputs: list[Any], field: str, tmp_path: Path
+):
     bundle = FakeBundle().save(tmp_path)
     with TestClient(create_app([bundle])) as opened:
         before = len(bundle.calls)
@@ -229,18 +233,26 @@ def test_a_request_larger_than_the_queue_is_taken_when_it_is_alone():
         assert len(ask(opened, *["a"] * 100).json()["predictions"]) == 100
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     body=st.binary(max_size=100)
     | st.recursive(
         st.none() | st.booleans() | st.text(max_size=5) | st.integers(),
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["inputs", "text", "model", "parameters", "x"]), inner, max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["inputs", "text", "model", "parameters", "x"]), inner, max_size=3
+            )
+        ),
         max_leaves=8,
     ).map(lambda value: json.dumps(value).encode())
 )
 def test_no_body_at_all_makes_the_service_fail(client: TestClient, body: bytes):
-    response = client.post("/v1/predict", content=body, headers={"content-type": "application/json"})
+    response = client.post(
+        "/v1/predict", content=body, headers={"content-type": "application/json"}
+    )
     assert response.status_code == 200 or 400 <= response.status_code < 500
     if response.status_code != 200:
         assert response.json()["code"].startswith("MW-7")
@@ -280,7 +292,9 @@ def test_after_shutdown_it_is_not_ready_and_the_bundle_is_closed():
 def series(client: TestClient) -> dict[str, float]:
     lines = client.get("/metrics").text.splitlines()
     return {
-        line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in lines
+        if not line.startswith("#")
     }
 
 
@@ -292,7 +306,10 @@ def test_metrics_count_requests_batches_tokens_and_labels(tmp_path: Path):
         opened.get("/nothing")
         found = series(opened)
     key = f'model="fake",version="{bundle.manifest["version"]}"'
-    assert found[f'modelwright_requests_total{{code="200",{key[:12]},route="/v1/predict",{key[13:]}}}'] == 1
+    assert (
+        found[f'modelwright_requests_total{{code="200",{key[:12]},route="/v1/predict",{key[13:]}}}']
+        == 1
+    )
     assert any('code="422"' in name for name in found)
     assert any('route="other"' in name and 'code="404"' in name for name in found)
     assert found[f"modelwright_tokens_total{{{key}}}"] == 5

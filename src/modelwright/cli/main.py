@@ -108,7 +108,11 @@ def _run_verb(verb: str, arguments: list[str], *, as_json: bool) -> int:
 
     usage_error = _ancestor(typer.BadParameter, "ClickException")
     try:
-        answer = command.main(args=arguments, prog_name=f"mw {verb}", standalone_mode=False)
+        # Not `command.main`: that swallows interrupts and closed pipes.
+        with command.make_context(f"mw {verb}", arguments) as context:
+            answer = command.invoke(context)
+    except typer.Exit as leave:
+        return leave.exit_code
     except usage_error as error:
         raise UserError(
             "MW-805",

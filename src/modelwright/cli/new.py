@@ -20,7 +20,7 @@ from modelwright.errors import UserError
 
 
 def command(
-    data: Annotated[str, typer.Argument(help="File, folder, glob or URL with the data.")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="File, folder, glob or URL.")],
     task: Annotated[str | None, typer.Option(help="What to learn; `mw list tasks`.")] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Where to write the recipe.")

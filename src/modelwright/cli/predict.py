@@ -34,7 +34,9 @@ def command(
     format: Annotated[
         str | None, typer.Option(help="The file's format where its name does not tell.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answers or totals as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", "--json", help="Answers or totals as JSON.")
+    ] = False,
 ) -> Answer | int:
     """Predict texts or a file."""
     _check_arguments(texts, file, format)
@@ -112,7 +114,12 @@ def _shown(answer: Answer, as_json: bool) -> int:
 
 
 def _answer_file(
-    bundle: Any, source: str, target: str, columns: tuple[str, ...], format: str | None, as_json: bool
+    bundle: Any,
+    source: str,
+    target: str,
+    columns: tuple[str, ...],
+    format: str | None,
+    as_json: bool,
 ) -> int:
     import json
 

@@ -25,7 +25,7 @@ def command(
         int | None, typer.Option(min=1, help="Processor threads of a model; default: all.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON line on stdout when ready.")
+        bool, typer.Option("--json", "--json", help="Print one JSON line on stdout when ready.")
     ] = False,
 ) -> int:
     """Serve bundles until stopped."""

@@ -13,6 +13,8 @@ import typer
 
 from modelwright.cli.output import Answer
 
+SHOWN = 5
+
 
 def command(bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")]) -> Answer:
     """Verify one bundle."""
@@ -27,7 +29,9 @@ def command(bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")]
         "licences": found.licences,
         "problems": [problem.as_dict() for problem in found.problems],
     }
-    lines = [str(problem) for problem in found.problems]
+    lines = [str(problem) for problem in found.problems[:SHOWN]]
+    if len(found.problems) > SHOWN:
+        lines.append(f"... and {len(found.problems) - SHOWN} more (--json lists all)")
     for name, rows in found.variants.items():
         lines.append(
             f"{name}: runtime not installed, not replayed"

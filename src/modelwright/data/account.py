@@ -25,20 +25,20 @@ class Account:
     Attributes:
         ledger: where it is written.
         examples: the first row dropped for each reason, and what was seen.
-        repetitions: reasons that say a row is like another one.
+        uncounted: reasons that don't count towards the limit (duplicates).
     """
 
     ledger: Ledger
     examples: dict[str, tuple[Place, str]] = field(default_factory=dict)
-    repetitions: set[str] = field(default_factory=set)
+    uncounted: set[str] = field(default_factory=set)
 
     def drop(
-        self, place: Place, reason: str, by: str, detail: str = "", *, repetition: bool = False
+        self, place: Place, reason: str, by: str, detail: str = "", *, counts: bool = True
     ) -> None:
-        """Record a row set aside; a `repetition` does not count towards the limit."""
+        """Record a row set aside, and whether that counts towards the limit."""
         self.ledger.drop(place, reason, by, detail)
-        if repetition:
-            self.repetitions.add(reason)
+        if not counts:
+            self.uncounted.add(reason)
         if reason not in self.examples:
             self.examples[reason] = (place, detail)
 
@@ -49,7 +49,7 @@ class Account:
     @property
     def unusable(self) -> Counter[str]:
         """Rows dropped for a reason of their own, by reason."""
-        return Counter({r: n for r, n in self.ledger.dropped.items() if r not in self.repetitions})
+        return Counter({r: n for r, n in self.ledger.dropped.items() if r not in self.uncounted})
 
     def settle(self, rows: RowStore) -> None:
         """Count what is left and write the ledger."""

@@ -98,7 +98,7 @@ def passes(
 def _show(
     name: str, cleaner: Cleaner, chunk: Chunk, rows: RowStore, account: Account
 ) -> None:
-    if not chunk.rows or (cleaner.judges_repetition and chunk.split in HELD_OUT):
+    if not chunk.rows or (chunk.split in HELD_OUT and not cleaner.held_out):
         return
     cleaner.see(chunk)
     for index, reason in chunk.repaired:
@@ -107,7 +107,7 @@ def _show(
     for index, reason, detail in chunk.dropped:
         rows.alive[index] = False
         account.drop(
-            rows.place(index), reason, name, detail, repetition=cleaner.judges_repetition
+            rows.place(index), reason, name, detail, counts=cleaner.counts
         )
     chunk.settle()
 
@@ -122,5 +122,5 @@ def _finish(name: str, cleaner: Cleaner, rows: RowStore, account: Account) -> No
             drop.reason,
             name,
             drop.detail,
-            repetition=cleaner.judges_repetition,
+            counts=cleaner.counts,
         )

@@ -31,6 +31,7 @@ COUPLES: dict[str, tuple[str, ...]] = {
 """Names of a second text, and of the first text that each belongs to."""
 
 _SHOWN_COLUMNS = 30
+_NEVER_GUESSED = frozenset({"", "id", "idx", "index", "uuid", "guid", "key", "row", "unnamed: 0"})
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,10 @@ def map_columns(source: Source, data: Data, task: type[Task]) -> Columns:
             roles[role.name] = column
     for role in task.roles:
         if role.required and role.name not in roles:
-            roles[role.name] = _only_choice(role, roles, seen, data, source)
+            roles[role.name] = _only_choice(role, roles, data, source)
+    targets = [role for role in task.roles if role.target]
+    if not any(role.name in roles for role in targets):
+        roles[targets[0].name] = _only_choice(targets[0], roles, data, source)
     slices = tuple(_named(name, "data.slices", seen, source) for name in data.slices)
     groups = data.splits.groups
     if groups is not None:
@@ -124,10 +128,11 @@ def _counterpart(taken: Mapping[str, str], free: Mapping[str, str]) -> str | Non
 
 
 def _only_choice(
-    role: Role, taken: Mapping[str, str], seen: list[str], data: Data, source: Source
+    role: Role, taken: Mapping[str, str], data: Data, source: Source
 ) -> str:
+    seen = source.columns()
     used = {*taken.values(), *data.slices, data.splits.groups}
-    left = [name for name in seen if name not in used]
+    left = [name for name in seen if name not in used and name.lower() not in _NEVER_GUESSED]
     if len(left) == 1:
         return left[0]
     guess = nearest(role.name, left) or (left[0] if left else "COLUMN")

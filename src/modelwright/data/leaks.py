@@ -85,7 +85,7 @@ class Leaks:
                     reason,
                     _BY,
                     detail,
-                    repetition=reason != "group-in-other-split",
+                    counts=reason == "group-in-other-split",
                 )
         return {"rows": len(pairs), **counts, "examples": examples}
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -67,11 +67,16 @@ class Neighbours:
     def __init__(self, threshold: float) -> None:
         self.threshold = threshold
         self.bands: Bands = bands_for(threshold)
-        self._parts: list[Sketches] = []
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="modelwright-sketch")
         self._started: deque[Future[Sketches]] = deque()
+        self._whole = Sketches(
+            np.empty((0, self.bands.count), np.uint32),
+            np.empty((0, self.bands.bins), np.uint8),
+            np.empty(0, np.int32),
+            np.empty(0, np.int8),
+        )
+        self._size = 0
         self._rows: list[np.ndarray] = []
-        self._whole: Sketches | None = None
         self.rows = np.zeros(0, np.int64)
 
     def add(self, rows: list[int], texts: list[str]) -> None:
@@ -84,38 +89,23 @@ class Neighbours:
     def _collect(self, leave: int) -> None:
         """Wait until at most `leave` chunks are being sketched."""
         while len(self._started) > leave:
-            self._parts.append(self._started.popleft().result())
+            self._append(self._started.popleft().result())
+
+    def _append(self, part: Sketches) -> None:
+        """Copy sketches in; the arrays grow in place, so that memory never holds them twice."""
+        start, self._size = self._size, self._size + len(part.sizes)
+        for field in fields(Sketches):
+            held, new = getattr(self._whole, field.name), getattr(part, field.name)
+            if self._size > len(held):
+                held.resize((self._size + self._size // 4, *held.shape[1:]), refcheck=False)
+            held[start : self._size] = new
 
     def known(self) -> np.ndarray:
         """Numbers of the rows that were taken in."""
-        return np.concatenate([self.rows, *self._rows])
-
-    def _gather(self) -> Sketches:
-        """One array of each kind; chunks are freed as they are copied."""
         self._collect(0)
-        if not self._parts and self._whole is not None:
-            return self._whole
-        if self._whole is not None:
-            self._parts.insert(0, self._whole)
-            self._rows.insert(0, self.rows)
-            self._whole = None
-        total = sum(len(part.sizes) for part in self._parts)
-        whole = Sketches(
-            np.empty((total, self.bands.count), np.uint32),
-            np.empty((total, self.bands.bins), np.uint8),
-            np.empty(total, np.int32),
-            np.empty(total, np.int8),
-        )
-        end = total
-        while self._parts:
-            part = self._parts.pop()
-            start = end - len(part.sizes)
-            whole.keys[start:end], whole.bytes[start:end] = part.keys, part.bytes
-            whole.sizes[start:end], whole.widths[start:end] = part.sizes, part.widths
-            end = start
-        self.rows = np.concatenate([np.zeros(0, np.int64), *self._rows])
-        self._rows, self._whole = [], whole
-        return whole
+        self.rows = np.concatenate([self.rows, *self._rows])
+        self._rows = []
+        return self.rows
 
     def search(
         self,
@@ -134,8 +124,7 @@ class Neighbours:
             ranks: by row number; a match then needs a twin of a lower rank. Without ranks, a twin
                 that came earlier.
         """
-        whole = self._gather()
-        items = np.flatnonzero(among[self.rows])
+        items = np.flatnonzero(among[self.known()])
         order = self.rows[items]
         if ranks is not None:
             items = items[np.lexsort((order, ranks[order]))]
@@ -143,10 +132,22 @@ class Neighbours:
             items = items[np.argsort(order, kind="stable")]
         labels = (mix(targets[self.rows[items]]) >> U64(32)).astype(U64)
         levels = None if ranks is None else ranks[self.rows[items]]
-        found = Found()
-        search = _Search(self, whole, items, labels, levels, texts, found)
-        search.run()
-        return found
+        return _Search(self, self._whole, _Items(items, labels, levels), texts).run()
+
+
+@dataclass(frozen=True)
+class _Items:
+    """What is searched, in order of precedence.
+
+    Attributes:
+        at: place of each item among the sketches.
+        labels: uint64 below 2^32, equal where targets are.
+        levels: rank of each item, or None.
+    """
+
+    at: np.ndarray
+    labels: np.ndarray
+    levels: np.ndarray | None
 
 
 class _Search:
@@ -156,20 +157,19 @@ class _Search:
         self,
         index: Neighbours,
         whole: Sketches,
-        items: np.ndarray,
-        labels: np.ndarray,
-        levels: np.ndarray | None,
+        items: _Items,
         texts: Callable[[np.ndarray], list[str]],
-        found: Found,
     ) -> None:
-        self.index, self.whole, self.items = index, whole, items
-        self.labels, self.levels, self.texts, self.found = labels, levels, texts, found
-        self.left = np.ones(len(items), bool)
+        self.index, self.whole, self.texts = index, whole, texts
+        self.items, self.labels, self.levels = items.at, items.labels, items.levels
+        self.full_buckets = 0
+        self.left = np.ones(len(self.items), bool)
         self.refused: set[tuple[int, int]] = set()
         self.twins: dict[int, tuple[int, float]] = {}
         self.conflicts: dict[int, tuple[int, float]] = {}
 
-    def run(self) -> None:
+    def run(self) -> Found:
+        """Search band by band, until every match has a twin that stays."""
         focus = None
         for _ in range(_PASSES):
             for band in range(self.index.bands.count):
@@ -177,13 +177,12 @@ class _Search:
             focus = self._resolve()
             if not len(focus):
                 break
+        return Found(self._listed(self.twins), self._listed(self.conflicts), self.full_buckets)
+
+    def _listed(self, pairs: dict[int, tuple[int, float]]) -> list[Match]:
         rows = self.index.rows[self.items]
-        for name, pairs in (("matches", self.twins), ("conflicts", self.conflicts)):
-            listed = [
-                Match(int(rows[at]), int(rows[twin]), similarity)
-                for at, (twin, similarity) in pairs.items()
-            ]
-            setattr(self.found, name, sorted(listed, key=lambda match: match.row))
+        matches = (Match(int(rows[at]), int(rows[to]), how) for at, (to, how) in pairs.items())
+        return sorted(matches, key=lambda match: match.row)
 
     def _resolve(self) -> np.ndarray:
         """Release rows whose twin turned out to be a match itself; they are searched again."""
@@ -236,7 +235,7 @@ class _Search:
             positions, keys = positions[stay], keys[stay]
             shared = _shared(keys)
             positions, keys = positions[shared], keys[shared]
-        self.found.full_buckets += len(_starts(keys))
+        self.full_buckets += len(_starts(keys))
 
     def _match(self, leaders: np.ndarray, members: np.ndarray) -> np.ndarray:
         """Compare pairs; matches leave the search."""

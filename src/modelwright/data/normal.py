@@ -87,3 +87,36 @@ def _joiner(match: re.Match[str]) -> str:
 
 def _never_joins(character: str) -> bool:
     return character < "\u0300" or "\u2e80" <= character <= "\u9fff"
+
+
+def words(
+    normal: Normal, text: str, starts: list[int], ends: list[int]
+) -> tuple[str, list[int], list[int]]:
+    """A text with marked words, each word and each gap between them in normal form.
+
+    The words stay as many and in the same order, so that their tags still fit. A gap becomes one
+    space if there was white space in it; a word of which nothing would be left stays as it was.
+    """
+    parts: list[str] = []
+    new_starts: list[int] = []
+    new_ends: list[int] = []
+    length = at = 0
+    for start, end in zip(starts, ends, strict=True):
+        gap = _gap(normal, text[at:start])
+        if not parts:
+            gap = gap.lstrip()
+        word = normal.text(text[start:end]) or text[start:end]
+        parts += (gap, word)
+        new_starts.append(length + len(gap))
+        length += len(gap) + len(word)
+        new_ends.append(length)
+        at = end
+    parts.append(_gap(normal, text[at:]).rstrip())
+    return "".join(parts), new_starts, new_ends
+
+
+def _gap(normal: Normal, gap: str) -> str:
+    inner = normal.text(gap)
+    if not inner:
+        return " " if any(map(str.isspace, gap)) else ""
+    return (" " if gap[0].isspace() else "") + inner + (" " if gap[-1].isspace() else "")

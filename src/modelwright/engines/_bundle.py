@@ -28,10 +28,13 @@ class Variant:
         task: the task with its labels.
         encoder: the encoder that trained.
         engine: the loaded runtime.
+        rows: most rows a batch; 1 for a form whose answers depend on the batch.
     """
 
-    def __init__(self, task: Task, encoder: Any, engine: Engine) -> None:
-        self.task, self.encoder, self.engine = task, encoder, engine
+    def __init__(
+        self, task: Task, encoder: Any, engine: Engine, rows: int = BATCH_ROWS
+    ) -> None:
+        self.task, self.encoder, self.engine, self.rows = task, encoder, engine, rows
 
     def encode(self, inputs: Sequence[Any]) -> list[Features]:
         """Inputs to features."""
@@ -40,7 +43,7 @@ class Variant:
     def logits(self, features: Sequence[Features]) -> list[np.ndarray]:
         """Logits of each feature in order, run in batches of like length."""
         found: list[Any] = [None] * len(features)
-        for index in batches_by_length(features, BATCH_TOKENS, BATCH_ROWS):
+        for index in batches_by_length(features, BATCH_TOKENS, self.rows):
             output = self.engine.run(collate([features[i] for i in index], self.encoder))
             for place, row in zip(index, output, strict=True):
                 found[place] = unpad(row, features[place])
@@ -54,11 +57,13 @@ class Variant:
         return self.task.decode(self.logits(features), features)
 
 
-def open_variant(folder: Path, engine: str, task: Task, encoder: Any, threads: int = 0) -> Variant:
-    """Load one variant's folder with the engine it was made for."""
+def open_variant(
+    folder: Path, engine: str, task: Task, encoder: Any, *, rows: int = 0, threads: int = 0
+) -> Variant:
+    """Load one variant's folder with the engine it was made for; 0 means no limit of its own."""
     plug = plugs.load("engine", engine)
     require_all(plug.requires)
-    return Variant(task, encoder, plug.cls(folder, threads))
+    return Variant(task, encoder, plug.cls(folder, threads), rows or BATCH_ROWS)
 
 
 class Bundle(Variant):
@@ -73,7 +78,7 @@ class Bundle(Variant):
     def __init__(
         self, folder: Path, manifest: dict[str, Any], variant: dict[str, Any], opened: Variant
     ) -> None:
-        super().__init__(opened.task, opened.encoder, opened.engine)
+        super().__init__(opened.task, opened.encoder, opened.engine, opened.rows)
         self.folder, self.manifest, self.variant = folder, manifest, variant
 
     @classmethod
@@ -94,7 +99,10 @@ class Bundle(Variant):
         task = restore_task(manifest["task_spec"])
         encoder = open_encoder(folder / ("processor" if task.modality == "image" else "tokenizer"))
         variant_folder = folder / "variants" / entry["name"]
-        opened = open_variant(variant_folder, entry["engine"], task, encoder, threads or 0)
+        rows = 0 if entry.get("batch_invariant", True) else 1
+        opened = open_variant(
+            variant_folder, entry["engine"], task, encoder, rows=rows, threads=threads or 0
+        )
         return cls(folder, manifest, entry, opened)
 
     def close(self) -> None:

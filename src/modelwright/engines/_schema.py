@@ -133,7 +133,9 @@ def _values(schema: Mapping[str, Any]) -> Rule | None:
     shown = ", ".join(map(repr, allowed[:8])) + (", ..." if len(allowed) > 8 else "")
 
     def rule(value: Any, field: str) -> Fault | None:
-        same = any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
+        same = any(
+            value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed
+        )
         return None if same else Fault(field, f"expected one of {shown}")
 
     return rule

@@ -114,7 +114,13 @@ def predict_file(
         reader.close()
     journal, seconds = output.journal, round(time.perf_counter() - began, 3)
     return Totals(
-        journal.rows, journal.predicted, journal.rejected, done, seconds, target, output.rejected_path
+        journal.rows,
+        journal.predicted,
+        journal.rejected,
+        done,
+        seconds,
+        target,
+        output.rejected_path,
     )
 
 
@@ -287,7 +293,9 @@ def choose_columns(
     needed = [main.name, "text_pair"] if task.spec.pair else [main.name]
     for name in wanted:
         if name not in columns:
-            raise _no_column(bundle, columns, f"there is no column `{name}`", did_you_mean(name, columns))
+            raise _no_column(
+                bundle, columns, f"there is no column `{name}`", did_you_mean(name, columns)
+            )
     if wanted:
         if len(wanted) != len(needed):
             said = f"{len(wanted)} columns were named, the model reads {len(needed)}"

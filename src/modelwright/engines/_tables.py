@@ -15,6 +15,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,11 +62,15 @@ class Reader:
         self.source = source
         self._raw = _open_bytes(source)
         self._bytes = _buffered(self._raw, source)
-        self.format = format or format_of(source) or self._guess()
         self._text: TextIO | None = None
         self._table: Any = None
         self.delimiter = ","
-        self.columns = self._open()
+        try:
+            self.format = format or format_of(source) or self._guess()
+            self.columns = self._open()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def size(self) -> int | None:
@@ -78,14 +83,18 @@ class Reader:
         return self._raw.tell() if self.source != "-" else 0
 
     def rows(self) -> Iterator[RawLine]:
-        """All rows, in order."""
-        return {
+        """All rows, in order; MW-804 where the file is damaged."""
+        rows = {
             "csv": self._delimited,
             "tsv": self._delimited,
             "jsonl": self._json_lines,
             "txt": self._lines,
             "parquet": self._batches,
-        }[self.format]()
+        }[self.format]
+        try:
+            yield from rows()
+        except (OSError, EOFError, zlib.error) as error:
+            raise _unreadable(self.source, str(error)) from error
 
     def close(self) -> None:
         """Close the file (never stdin)."""
@@ -215,7 +224,9 @@ def _whole(line: int, values: dict[str, Any]) -> RawLine:
             try:
                 value.encode("utf-8")
             except UnicodeEncodeError:
-                return RawLine(line, reason="bytes outside the file's encoding, or half a character")
+                return RawLine(
+                    line, reason="bytes outside the file's encoding, or half a character"
+                )
     return RawLine(line, values)
 
 
@@ -248,7 +259,7 @@ def _encoding(file: BinaryIO, source: str) -> tuple[str, str]:
     """The encoding of a text file and how to meet bytes outside it.
 
     UTF-8 (with a mark or not) unless its first 4 MB are not; then UTF-16 by its mark, or GB18030.
-    A few bad bytes in UTF-8 don't change the encoding: they make their row a rejected one.
+    Bad bytes in up to a third of the lines don't change that: they make their rows rejected ones.
     """
     try:
         sample = file.peek(_SAMPLE)  # type: ignore[attr-defined]
@@ -256,12 +267,17 @@ def _encoding(file: BinaryIO, source: str) -> tuple[str, str]:
         raise _unreadable(source, str(error)) from error
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16", "replace"
-    lines = [line for line in sample.split(b"\n")[:-1] or [sample] if not line.isascii()]
+    every = sample.split(b"\n")
+    if len(sample) >= _SAMPLE and len(every) > 1:
+        del every[-1]  # it may be cut within a character
+    lines = [line for line in every if not line.isascii()]
     bad = sum(not _decodes(line, "utf-8") for line in lines)
     if bad * 10 <= len(lines):
         return "utf-8-sig", "surrogateescape"
     if all(_decodes(line, "gb18030") for line in lines):
         return "gb18030", "surrogateescape"
+    if bad * 3 <= len(every):
+        return "utf-8-sig", "surrogateescape"
     raise UserError(
         "MW-206",
         f"{source} is neither UTF-8, nor UTF-16 with a mark, nor GB18030",

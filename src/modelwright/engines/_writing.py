@@ -4,8 +4,8 @@
     OUT.partial.rejected.jsonl  rows set aside so far; OUT.rejected.jsonl when finished
     OUT.partial.json            the journal: how many input rows are done, how long the two files are
 
-After each window the two files are flushed to disk and then the journal is replaced. A killed
-process leaves at most one window beyond the journal; the next one cuts it off and goes on, so that
+After each window the two files are flushed to disk, then the journal is replaced. A killed process
+leaves at most one window beyond the journal; the next one cuts it off and goes on, so that
 the finished file is the one that an uninterrupted run gives, byte for byte.
 """
 
@@ -213,6 +213,7 @@ class FileOutput:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            self._file.close()
             raise UserError(
                 "MW-803",
                 f"another process is writing {self.target}",

@@ -2,8 +2,8 @@
 
     in:  a model, a Dataset        out: report.json
 
-    rows ─▶ task.encode ─▶ model.logits ─▶ task.evidence ─▶ metrics with intervals ─┬▶ suites ─▶ report
-                                                                                    └▶ limits ─▶ MW-502
+    rows ─▶ task.encode ─▶ model.logits ─▶ task.evidence ─▶ metrics ─┬▶ suites ─▶ report
+                                                                     └▶ limits ─▶ MW-502
 
 The model is only what `Model` says, so that a trained checkpoint and a packaged variant are judged
 by the same code.

@@ -73,7 +73,9 @@ def _constant(context: Context, training: Training) -> Evidence:
     """The commonest class; each label that most rows carry; the mean."""
     evidence = context.evidence
     if isinstance(evidence, RegressionEvidence):
-        mean = float(np.mean([_number(context, row) for row in sampled_rows(context.dataset, 100_000, 0)]))
+        mean = float(
+            np.mean([_number(context, row) for row in sampled_rows(context.dataset, 100_000, 0)])
+        )
         return RegressionEvidence(evidence.gold_N, np.full(evidence.rows, mean))
     share_C = np.array([training.label_rows.get(label, 0) for label in evidence.labels])  # type: ignore[attr-defined]
     if isinstance(evidence, MultiLabelEvidence):
@@ -91,7 +93,9 @@ def _linear(context: Context, most_rows: int) -> tuple[Evidence, int]:
     classes = max(1, len(context.task.spec.labels))
     most = min(most_rows, max(2_000, _MOST_CELLS // classes))
     image = context.task.modality == "image"
-    train = sampled_rows(context.dataset, min(most, _MOST_PICTURES) if image else most, context.seed)
+    train = sampled_rows(
+        context.dataset, min(most, _MOST_PICTURES) if image else most, context.seed
+    )
     read = _pixels if image else _terms(context.dataset.info.language, train)
     with warnings.catch_warnings():
         # Not converged, or a label that no sampled row carries: still a fair simple method.
@@ -100,7 +104,9 @@ def _linear(context: Context, most_rows: int) -> tuple[Evidence, int]:
     if isinstance(evidence, RegressionEvidence):
         return RegressionEvidence(evidence.gold_N, np.asarray(answers, dtype=float)), len(train)
     if isinstance(evidence, MultiLabelEvidence):
-        found = MultiLabelEvidence(evidence.labels, evidence.gold_NC, np.asarray(answers, dtype=float))
+        found = MultiLabelEvidence(
+            evidence.labels, evidence.gold_NC, np.asarray(answers, dtype=float)
+        )
         return found, len(train)
     return _certain(evidence, np.asarray(answers)), len(train)  # type: ignore[arg-type]
 

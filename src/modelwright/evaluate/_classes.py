@@ -62,7 +62,7 @@ def average_rows(found: Averages) -> dict[str, Any]:
 
 
 def confusion(evidence: ClassEvidence, rows: Sequence[Row]) -> dict[str, Any]:
-    """`labels` and `matrix` (up to 100 classes, gold by predicted) and the most confused `pairs`."""
+    """`labels` and `matrix` (gold by predicted, up to 100 classes) and the confused `pairs`."""
     matrix = classification.confusion_matrix(
         evidence.gold_N, evidence.predicted_N, len(evidence.labels)
     )

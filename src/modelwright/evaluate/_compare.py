@@ -67,9 +67,7 @@ def difference(ours: Evidence, theirs: Evidence, seed: int) -> Difference:
         )
 
     def apart(index: Any) -> float:
-        return (
-            ours.select(index).scores()[ours.main] - theirs.select(index).scores()[theirs.main]
-        )
+        return ours.select(index).scores()[ours.main] - theirs.select(index).scores()[theirs.main]
 
     return intervals.paired_bootstrap(apart, ours.rows, resamples=_RESAMPLES, seed=seed)
 

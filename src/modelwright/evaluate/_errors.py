@@ -93,9 +93,9 @@ def likely_mislabelled(
     issues = suspicious_labels(gold, probabilities)
     found = [
         {
-            **_rows.shown(rows[i]),
-            "label": labels[gold[i]],
-            "suggested": labels[suggested],
+            **_rows.shown(rows[int(i)]),
+            "label": labels[int(gold[i])],
+            "suggested": labels[int(suggested)],
             "score": float(score),
             "gold_score": float(probabilities[i, gold[i]]),
             "suggested_score": float(probabilities[i, suggested]),

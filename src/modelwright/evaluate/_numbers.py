@@ -30,9 +30,7 @@ def residuals(evidence: RegressionEvidence) -> dict[str, Any]:
     }
 
 
-def points(
-    evidence: RegressionEvidence, rows: Sequence[Row], seed: int
-) -> list[dict[str, Any]]:
+def points(evidence: RegressionEvidence, rows: Sequence[Row], seed: int) -> list[dict[str, Any]]:
     """Actual and predicted value of at most 500 rows, drawn at random where there are more."""
     index_M = np.arange(evidence.rows)
     if evidence.rows > MOST_POINTS:
@@ -42,7 +40,7 @@ def points(
         {
             "actual": float(evidence.gold_N[i]),
             "predicted": float(evidence.predicted_N[i]),
-            "text": _rows.cut(_rows.text_of(rows[i]), 120),
+            "text": _rows.cut(_rows.text_of(rows[int(i)]), 120),
         }
         for i in index_M
     ]

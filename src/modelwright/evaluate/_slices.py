@@ -32,12 +32,12 @@ def slices(context: Context, training: Training) -> list[dict[str, Any]]:
     found = []
     for kind, name, groups in _groupings(context, training):
         values = [
-            _measured(context, value, index, total)
-            for value, index in groups.items()
-            if len(index)
+            _measured(context, value, index, total) for value, index in groups.items() if len(index)
         ]
         if len(values) > 1:
-            found.append({"kind": kind, "name": name, "metric": context.evidence.main, "values": values})
+            found.append(
+                {"kind": kind, "name": name, "metric": context.evidence.main, "values": values}
+            )
     return found
 
 
@@ -97,9 +97,7 @@ def _groupings(
     return found
 
 
-def _measured(
-    context: Context, value: str, index: Sequence[int], total: float
-) -> dict[str, Any]:
+def _measured(context: Context, value: str, index: Sequence[int], total: float) -> dict[str, Any]:
     part = context.evidence.select(np.asarray(index, dtype=np.int64))
     found = _compare.main_interval(part, context.seed)
     return {

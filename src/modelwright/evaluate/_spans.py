@@ -17,10 +17,7 @@ _EXAMPLES = 3
 _MOST_PAIRS = 40
 
 
-
-def entity_tables(
-    evidence: SpanEvidence, train_entities: Counter[str]
-) -> dict[str, Any]:
+def entity_tables(evidence: SpanEvidence, train_entities: Counter[str]) -> dict[str, Any]:
     """`classes` and `averages` of entities, `tags` and `tag_averages` of words."""
     entities = spans.entity_scores(evidence.gold_spans(), evidence.predicted_spans())
     words = spans.token_table(evidence.gold_tags, evidence.predicted_tags)
@@ -69,7 +66,9 @@ def confused_types(evidence: SpanEvidence, rows: Sequence[Row]) -> dict[str, Any
     }
 
 
-def _mistakes(gold: Sequence[Span], ours: Sequence[Span]) -> list[tuple[str | None, str | None, Span]]:
+def _mistakes(
+    gold: Sequence[Span], ours: Sequence[Span]
+) -> list[tuple[str | None, str | None, Span]]:
     """(expected type, found type, span) of every entity that is not an exact match."""
     exact = set(gold) & set(ours)
     missed = [span for span in gold if span not in exact]

@@ -206,15 +206,20 @@ def _raise_unmet(limits: Sequence[Mapping[str, Any]]) -> None:
             for limit in unmet
         ),
         fix="see report.html for what to mend first; or set a limit that is reachable: "
-        + ", ".join(f"evaluate.limits.{limit['metric']}={_reachable(limit):.4g}" for limit in unmet),
+        + ", ".join(
+            f"evaluate.limits.{limit['metric']}={_reachable(limit):.4g}" for limit in unmet
+        ),
     )
 
 
 def _sentence(limit: Mapping[str, Any]) -> str:
-    sure = "" if limit["low"] is None else f" (95% interval {limit['low']:.4g} to {limit['high']:.4g})"
+    sure = (
+        "" if limit["low"] is None else f" (95% interval {limit['low']:.4g} to {limit['high']:.4g})"
+    )
+    side = "above" if limit["at_most"] else "below"
     return (
         f"{limit['metric']} is {limit['value']:.4g}{sure}, "
-        f"{limit['short_by']:.4g} {'above' if limit['at_most'] else 'below'} the limit {limit['limit']:g}"
+        f"{limit['short_by']:.4g} {side} the limit {limit['limit']:g}"
     )
 
 

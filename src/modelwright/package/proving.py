@@ -17,7 +17,7 @@ EXACT_AGREEMENT = 0.998
 EXACT_DIFF = 2e-3
 SPEED_SECONDS = 0.6
 SPEED_BATCHES = (1, 8, 32)
-ALONE = 64
+ALONE = 32
 """Rows that are also run one by one, since a service meets them so."""
 
 

@@ -70,11 +70,12 @@ def run(request: PackageRequest) -> dict[str, Any]:
     base_evidence = reference.evidence(reference.logits)
     trained = quality(base_evidence, split, request.seed)
     drafts = _write_variants(request, model)
-    kept, left_out, answers = _prove(request, model, drafts, reference, trained)
+    golden = _golden_rows(request, reference)
+    kept, left_out, answers = _prove(request, model, drafts, reference, trained, golden)
     default = _fastest(kept)
     encoder_folder = "processor" if model.task.modality == "image" else "tokenizer"
     model.encoder.save(request.folder / encoder_folder)
-    _write_golden(request, reference, answers, default["name"])
+    _write_golden(request, [reference.inputs[i] for i in golden], answers, default["name"])
     write_reference(request.folder / "reference", request.dataset, reference, base_evidence)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
@@ -125,13 +126,15 @@ def _prove(
     drafts: Sequence[Draft],
     reference: Reference,
     trained: dict[str, Any],
+    golden: Sequence[int],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, list[Any]]]:
     kept: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     answers: dict[str, list[Any]] = {}
     for draft in track(list(drafts), "proving variants", len(drafts)):
         folder = request.folder / "variants" / draft.name
-        variant = open_variant(folder, draft.engine, model.task, model.encoder)
+        rows = 0 if draft.batch_invariant else 1
+        variant = open_variant(folder, draft.engine, model.task, model.encoder, rows=rows)
         found, logits = parity(variant, reference)
         if why := disagreement(draft, found):
             raise GateError(
@@ -146,6 +149,7 @@ def _prove(
             "name": draft.name,
             "engine": draft.engine,
             "precision": draft.precision,
+            "batch_invariant": draft.batch_invariant,
             "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
             "parity": found,
             "quality": measured,
@@ -156,7 +160,7 @@ def _prove(
             left_out.append({"name": draft.name, "reason": why, "parity": found})
             shutil.rmtree(folder)
             continue
-        answers[draft.name] = model.task.decode(logits, reference.features)
+        answers[draft.name] = [variant.predict([reference.inputs[i]])[0] for i in golden]
         entry["speed"] = speed(variant, reference.features)
         entry["digest"] = _digest(folder)
         kept.append(entry)
@@ -180,20 +184,23 @@ def _fastest(variants: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return min(variants, key=lambda entry: entry["speed"][0]["p50_ms"])
 
 
-def _write_golden(
-    request: PackageRequest, reference: Reference, answers: dict[str, list[Any]], default: str
-) -> None:
-    """Rows spread over the test set, each with the answer that every variant gave."""
+def _golden_rows(request: PackageRequest, reference: Reference) -> list[int]:
+    """Rows spread over the test set."""
     wanted = min(request.package.golden, len(reference.rows))
-    chosen = sorted({int(i) for i in np.linspace(0, len(reference.rows) - 1, wanted)})
+    return sorted({int(i) for i in np.linspace(0, len(reference.rows) - 1, wanted)})
+
+
+def _write_golden(
+    request: PackageRequest, inputs: Sequence[Any], answers: dict[str, list[Any]], default: str
+) -> None:
+    """Each input with the answer that every variant gave to it alone."""
     lines: list[str] = []
-    for index in chosen:
-        given = reference.inputs[index]
+    for place, given in enumerate(inputs):
         shown = base64.b64encode(given).decode() if isinstance(given, bytes) else given
         line = {
             "input": shown,
-            "output": answers[default][index],
-            "outputs": {name: answers[name][index] for name in answers},
+            "output": answers[default][place],
+            "outputs": {name: answers[name][place] for name in answers},
             "tolerance": {"score": SCORE_TOLERANCE},
         }
         lines.append(json.dumps(line, ensure_ascii=False))

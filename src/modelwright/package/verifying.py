@@ -65,7 +65,7 @@ def replay(folder: Path, variant: str) -> tuple[list[Problem], int]:
     bundle = Bundle.open(folder, variant)
     golden = list(read_golden(folder))
     inputs = [_given(bundle, row["input"]) for row in golden]
-    answers = bundle.predict(inputs)
+    answers = [bundle.predict([given])[0] for given in inputs]
     bundle.close()
     problems: list[Problem] = []
     for number, (row, answer) in enumerate(zip(golden, answers, strict=True)):

@@ -113,8 +113,9 @@ def _stages(work: Work, run: Run, until: str) -> None:
     for name in NAMES[: NAMES.index(until) + 1]:
         work.keys[name] = key_of(name, work)
         cached = work.store.has(work.keys[name])
-        if not cached and prediction is None:
-            prediction = predict(work, [n for n in NAMES[: NAMES.index(until) + 1]])
+        if not cached and prediction is None and name in ("data", "finetune"):
+            say("predicting from a short calibration")
+            prediction = predict(work, NAMES[NAMES.index(name) : NAMES.index(until) + 1])
         say(f"{name}: {'cached' if cached else 'running'}")
         with measured() as usage:
             if not cached:

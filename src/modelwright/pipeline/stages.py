@@ -149,8 +149,10 @@ def _data_key(work: Work) -> dict[str, Any]:
         parts = default_cleaners(task, work.recipe.effort)
         work.derive([Derived("data.clean", [part.short() for part in parts], "suits the task")])
     inputs = open_inputs(work.recipe.data, task, work.folder, None)
+    section = _section(work, "data")
+    section.pop("augment")  # varies training examples, not the rows
     return {
-        "section": _section(work, "data"),
+        "section": section,
         "task": [work.recipe.task.name, task_options(work.recipe)],
         "content": [[entry.split, entry.source.fingerprint()] for entry in inputs],
         "plugs": _versions(work, "data"),
@@ -182,7 +184,7 @@ def train_request(work: Work, folder: Path, scratch: Path, dataset: Dataset) -> 
         effort=work.recipe.effort,
         seed=work.recipe.seed,
         dataset=dataset,
-        augment=list(work.recipe.data.augment or []),
+        augment=work.recipe.data.augment,
         recipe_folder=work.folder,
         folder=folder,
         scratch=scratch,
@@ -195,11 +197,12 @@ def _finetune_key(work: Work) -> dict[str, Any]:
     modality = plugs.load("task", work.recipe.task.name).cls.modality
     base = resolve(str(work.recipe.base), modality, work.folder)
     section = _section(work, "finetune")
-    found = {f"finetune.{name}" for name in section} & {item.path for item in work.derived}
-    pinned = {name: value for name, value in section.items() if f"finetune.{name}" not in found}
+    derived = {item.path for item in work.derived}
+    pinned = {name: value for name, value in section.items() if f"finetune.{name}" not in derived}
     return {
         "data": work.keys["data"],
         "section": pinned,
+        "augment": None if "data.augment" in derived else _section(work, "data")["augment"],
         "base": [base.id, base.digest],
         "plugs": _versions(work, "finetune"),
         "torch": versions("torch", "transformers"),

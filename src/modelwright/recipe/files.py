@@ -31,18 +31,33 @@ def looks_like_path(base: str) -> bool:
     return base.startswith((".", "/", "~")) or "\\" in base
 
 
+PATHS: tuple[Path, ...] = (
+    ("data", "source"),
+    ("data", "splits", "train"),
+    ("data", "splits", "validation"),
+    ("data", "splits", "test"),
+    ("base",),
+)
+"""Where a recipe names files."""
+
+
+def moved(path: Path, text: str, folder: FilePath, into: FilePath) -> str:
+    """The same file as seen from a recipe in another folder; what is not relative stays."""
+    relative = path in PATHS and not is_url(text) and not text.startswith(("${", "~", "/"))
+    if not relative or (path == ("base",) and not looks_like_path(text)):
+        return text
+    return os.path.relpath(folder / text, into)
+
+
 def check_files(recipe: Recipe, folder: FilePath) -> list[Finding]:
     """MW-107 for every local file or folder that is missing or unreadable."""
-    splits = recipe.data.splits
-    named: list[tuple[Path, str | float | None]] = [
-        (("data", "source"), recipe.data.source),
-        (("data", "splits", "train"), splits.train),
-        (("data", "splits", "validation"), splits.validation),
-        (("data", "splits", "test"), splits.test),
-    ]
-    if recipe.base and looks_like_path(recipe.base):
-        named.append((("base",), recipe.base))
-    found = [_check(path, text, folder) for path, text in named if isinstance(text, str)]
+    found: list[Finding | None] = []
+    for path in PATHS:
+        value: object = recipe
+        for step in path:
+            value = getattr(value, str(step))
+        if isinstance(value, str) and (path != ("base",) or looks_like_path(value)):
+            found.append(_check(path, value, folder))
     return [finding for finding in found if finding]
 
 

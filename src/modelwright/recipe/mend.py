@@ -37,7 +37,7 @@ def kind_of(value: Any) -> str:
         return "true or false"
     words = {
         int: "a whole number",
-        float: "a number",
+        float: "a number with decimals",
         str: "text",
         list: "a list",
         dict: "a section",

@@ -6,14 +6,17 @@ variables carry secrets.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path as FilePath
 from typing import Any
 
 from modelwright import plugs
 from modelwright.errors import UserError
 from modelwright.recipe.derive import Derived
 from modelwright.recipe.emit import inline, text
+from modelwright.recipe.files import moved
 from modelwright.recipe.parts import AUTO
 from modelwright.recipe.places import Path, Places, dotted
 from modelwright.recipe.schema import Part, Recipe, Section
@@ -49,16 +52,23 @@ class Leaf:
 
 
 class Origins:
-    """Says where a value comes from.
+    """Says where a value comes from, and how it is shown.
 
     Args:
         places: of the recipe file and `--set`.
         derived: what rules added.
+        move: rewrites a relative path for another folder.
     """
 
-    def __init__(self, places: Places, derived: Sequence[Derived]) -> None:
+    def __init__(
+        self,
+        places: Places,
+        derived: Sequence[Derived],
+        move: Callable[[Path, str], str] = lambda path, text: text,
+    ) -> None:
         self.places = places
         self.derived = {item.path: item.why for item in derived}
+        self.move = move
 
     def of(self, path: Path, field: Path) -> str:
         """The origin of a value that somebody gave, or of the list or map of `field` around it.
@@ -74,9 +84,27 @@ class Origins:
         return "default"
 
 
-def resolved_yaml(recipe: Recipe, places: Places, derived: Sequence[Derived]) -> str:
-    """The text of `recipe.resolved.yaml`."""
-    rows = [(_line(leaf), leaf.origin) for leaf in leaves(recipe, places, derived)]
+def resolved_yaml(
+    recipe: Recipe,
+    places: Places,
+    derived: Sequence[Derived],
+    *,
+    moved_from: FilePath | None = None,
+    moved_to: FilePath | None = None,
+) -> str:
+    """The text of `recipe.resolved.yaml`.
+
+    Args:
+        recipe: complete, as `apply` gives it.
+        places: of the recipe file and `--set`.
+        derived: what `apply` was given.
+        moved_from: the folder of the recipe file, and
+        moved_to: the folder that the text will lie in, for relative paths to stay right.
+    """
+    origins = Origins(places, derived)
+    if moved_from is not None and moved_to is not None:
+        origins.move = partial(moved, folder=moved_from.resolve(), into=moved_to.resolve())
+    rows = [(_line(leaf), leaf.origin) for leaf in _section(recipe, (), origins)]
     longest = max((len(line) for line, origin in rows if origin), default=0)
     column = min(longest, _MAX_COLUMN)
     body = [f"{line:<{column}}  # {origin}" if origin else line for line, origin in rows]
@@ -152,7 +180,8 @@ def _with_defaults(kind: str, part: Part) -> dict[str, Any]:
 
 
 def _shown(origins: Origins, path: Path, value: Any) -> Any:
-    return origins.places.raw.get(path, value)
+    value = origins.places.raw.get(path, value)
+    return origins.move(path, value) if isinstance(value, str) else value
 
 
 def _line(leaf: Leaf) -> str:

@@ -1,21 +1,21 @@
 """The service: bundles in, answers over HTTP out.
 
-    in:  opened bundles and `Settings`
-    out: a running service (`run`), or the ASGI application of it (`create_app`)
+in:  opened bundles and `Settings`
+out: a running service (`run`), or the ASGI application of it (`create_app`)
 
-    bytes ─ protocols/ ─▶ PredictRequest ─ ServedModel.check ─▶ Worker ─▶ bundle ─▶ predictions
-      ▲        │                 422 names the item     503 when full    │
-      └────────┴──────────────────── Answer or ServiceError ◀────────────┘
+bytes ─ protocols/ ─▶ PredictRequest ─ ServedModel.check ─▶ Worker ─▶ bundle ─▶ predictions
+  ▲        │                 422 names the item     503 when full    │
+  └────────┴──────────────────── Answer or ServiceError ◀────────────┘
 
-    app.py         routes, request ids, errors, metrics: all that knows HTTP
-    stage.py       the process: socket, signals, drain
-    _service.py    which model, is it ready, ask it
-    _model.py      one bundle: what it accepts, its self-test, its worker
-    _worker.py     a thread that runs waiting requests together
-    _metrics.py    what Prometheus reads
-    _openapi.py    the bundle's schemas as OpenAPI 3.1
-    page/          the page to try a model
-    protocols/     ONE FILE PER PROTOCOL: bytes to request, answer to bytes
+app.py         routes, request ids, errors, metrics: all that knows HTTP
+stage.py       the process: socket, signals, drain
+_service.py    which model, is it ready, ask it
+_model.py      one bundle: what it accepts, its self-test, its worker
+_worker.py     a thread that runs waiting requests together
+_metrics.py    what Prometheus reads
+_openapi.py    the bundle's schemas as OpenAPI 3.1
+page/          the page to try a model
+protocols/     ONE FILE PER PROTOCOL: bytes to request, answer to bytes
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from modelwright.serve.settings import Settings as Settings
     from modelwright.serve.stage import run as run
 
-_HOME = {"create_app": "app", "Settings": "settings", "run": "stage"}
-
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name not in _HOME:
+    """Public names on first use, so that `mw serve --help` needs no server library."""
+    if name == "create_app":
+        from modelwright.serve.app import create_app as found
+    elif name == "run":
+        from modelwright.serve.stage import run as found
+    elif name == "Settings":
+        from modelwright.serve.settings import Settings as found
+    else:
         raise AttributeError(name)
-    return getattr(import_module(f"modelwright.serve.{_HOME[name]}"), name)
+    return found

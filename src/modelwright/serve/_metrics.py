@@ -26,14 +26,20 @@ class Metrics:
         of_model = ("model", "version")
 
         def counter(name: str, summary: str, *labels: str) -> Any:
-            return prometheus.Counter(f"modelwright_{name}", summary, labels, registry=self.registry)
+            return prometheus.Counter(
+                f"modelwright_{name}", summary, labels, registry=self.registry
+            )
 
         def gauge(name: str, summary: str, *labels: str) -> Any:
             return prometheus.Gauge(f"modelwright_{name}", summary, labels, registry=self.registry)
 
         def histogram(name: str, summary: str, buckets: Iterable[float], *labels: str) -> Any:
             return prometheus.Histogram(
-                f"modelwright_{name}", summary, labels, registry=self.registry, buckets=tuple(buckets)
+                f"modelwright_{name}",
+                summary,
+                labels,
+                registry=self.registry,
+                buckets=tuple(buckets),
             )
 
         self.requests = counter("requests", "Requests answered.", *of_model, "route", "code")

@@ -97,7 +97,9 @@ class ServedModel:
         The answers go past the worker, so that the metrics count only what callers asked.
         """
         golden = read_golden(self.bundle.folder, EXAMPLES)
-        inputs = [row["input"] for row in golden] or ([] if self.accepts_files else [self._sample()])
+        inputs = [row["input"] for row in golden] or (
+            [] if self.accepts_files else [self._sample()]
+        )
         try:
             answers = self.bundle.predict(inputs) if inputs else []
         except Exception:
@@ -114,7 +116,9 @@ class ServedModel:
         variant = self.bundle.variant.get("name", "")
         for row, answer in zip(golden, answers, strict=False):  # no golden rows: only asked
             expected = row.get("outputs", {}).get(variant, row["output"])
-            if self.bundle.task.agreement([expected], [answer]) < 1 and not _tie(row, expected, answer):
+            if self.bundle.task.agreement([expected], [answer]) < 1 and not _tie(
+                row, expected, answer
+            ):
                 return "golden rows gave another answer on this machine (MW-603); run `mw verify`"
         return ""
 

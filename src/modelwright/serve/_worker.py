@@ -56,9 +56,7 @@ class Worker:
         limits: see `QueueLimits`.
     """
 
-    def __init__(
-        self, name: str, call: Callable[[list[Job]], None], limits: QueueLimits
-    ) -> None:
+    def __init__(self, name: str, call: Callable[[list[Job]], None], limits: QueueLimits) -> None:
         self._call, self._limits = call, limits
         self._waiting: deque[Job] = deque()
         self._items = self._bytes = 0

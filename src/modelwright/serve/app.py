@@ -281,5 +281,3 @@ def _problem(error: ServiceError, exchange: Exchange) -> Response:
     body = json.dumps(error.as_dict(exchange.request_id), ensure_ascii=False)
     headers = dict(error.headers)
     return Response(body, error.status, headers=headers, media_type=PROBLEM_JSON)
-
-

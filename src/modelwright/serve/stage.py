@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from modelwright.engines import Bundle
     from modelwright.serve._service import Service
 
-REQUIRES = {"starlette": "serve", "uvicorn": "serve", "httptools": "serve", "prometheus_client": "serve"}
+REQUIRES = {
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "httptools": "serve",
+    "prometheus_client": "serve",
+}
 INTERRUPTED = 130
 
 

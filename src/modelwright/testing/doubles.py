@@ -49,10 +49,9 @@ class FakeBundle:
         labels: class names; the task's usual ones when not given.
         task: name of the task plug.
         name: the bundle's name.
-        pair: whether an input is `{"text", "text_pair"}`.
-        multi_label: whether an answer may have several labels.
         seconds: what one model call takes, so that tests can fill a queue.
         fails: called with each text; True makes the model raise, as a fault inside it would.
+        spec: further fields of the task's `TaskSpec`: `pair=True`, `multi_label=True`, ...
     """
 
     def __init__(
@@ -61,15 +60,14 @@ class FakeBundle:
         *,
         task: str = "text-classification",
         name: str = "fake",
-        pair: bool = False,
-        multi_label: bool = False,
         seconds: float = 0.0,
         fails: Callable[[str], bool] | None = None,
+        **spec: Any,
     ) -> None:
         known = {"token-classification": TAGS, "text-regression": ()}.get(task, LABELS)
         options = {"mean": 2.5, "scale": 1.0, "low": 0.0, "high": 5.0}
-        spec = TaskSpec(tuple(labels) or known, multi_label, pair, "en", options)
-        self.task = plugs.load("task", task).cls(spec)
+        fields = {"labels": tuple(labels) or known, "language": "en", "options": options, **spec}
+        self.task = plugs.load("task", task).cls(TaskSpec(**fields))
         self.encoder: Any = _FakeEncoder()
         self.seconds, self.fails = seconds, fails
         self.folder = Path(name)
@@ -129,7 +127,9 @@ class FakeBundle:
 
         width = self.task.outputs
         if self.task.head == "sequence":
-            return _digest(feature["pixels"].tobytes() if "pixels" in feature else _said(feature), width)
+            return _digest(
+                feature["pixels"].tobytes() if "pixels" in feature else _said(feature), width
+            )
         words = [feature["text"][start:end] for start, end in feature["spans"]]
         rows = [np.zeros(width, dtype=np.float32)]
         for word in words:
@@ -149,7 +149,11 @@ class _FakeEncoder:
             first + _SEPARATOR + second for first, second in zip(texts, pairs, strict=True)
         ]  # fmt: skip
         return [
-            {"input_ids": [ord(letter) for letter in text], "token_type_ids": [], "truncated": False}
+            {
+                "input_ids": [ord(letter) for letter in text],
+                "token_type_ids": [],
+                "truncated": False,
+            }
             for text in joined
         ]
 

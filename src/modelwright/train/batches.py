@@ -66,3 +66,17 @@ class LengthBatches:
             if end == len(part) or full or (end - start + 1) * lengths[end] > self.tokens:
                 yield part[start:end].tolist()
                 start = end
+
+
+class Visits:
+    """The same batches with each row as (row, step), for what must differ from epoch to epoch."""
+
+    def __init__(self, batches: LengthBatches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for step, batch in enumerate(self.batches):
+            yield [(row, step) for row in batch]

@@ -28,7 +28,8 @@ from modelwright.runtime.device import StopFlag
 from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import Bar
 from modelwright.tasks import LossSettings
-from modelwright.train.batches import LengthBatches
+from modelwright.train.augmenting import Augmented
+from modelwright.train.batches import LengthBatches, Visits
 from modelwright.train.features import FeatureTable, collate_targets
 from modelwright.train.settings import Settings
 
@@ -43,7 +44,8 @@ class Loop:
 
     Attributes:
         model: the network to be trained, with task and encoder.
-        table: training features (ids already mapped to the network's embeddings).
+        table: training features (ids already mapped to the network's embeddings), or the same
+            varied at every access.
         batches: the run's batches.
         settings: complete settings.
         loss: label smoothing and class weights.
@@ -54,7 +56,7 @@ class Loop:
     """
 
     model: TrainedModel
-    table: FeatureTable
+    table: FeatureTable | Augmented
     batches: LengthBatches
     settings: Settings
     loss: LossSettings
@@ -120,9 +122,11 @@ class _Trainer(Trainer):
         watcher.trainer = self
 
     def get_train_dataloader(self) -> Any:
+        varied = isinstance(self.loop.table, Augmented)
+        batches = Visits(self.loop.batches) if varied else self.loop.batches
         loader = torch.utils.data.DataLoader(
             self.loop.table,  # type: ignore[arg-type]
-            batch_sampler=self.loop.batches,  # type: ignore[arg-type]
+            batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=self._collate,
             generator=torch.Generator().manual_seed(self.loop.settings.seed),
         )

@@ -24,6 +24,7 @@ from modelwright.runtime.device import fastest_precision, stop_requests
 from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import bar
 from modelwright.tasks import LossSettings, Row, Task
+from modelwright.train.augmenting import Augmented
 from modelwright.train.batches import LengthBatches
 from modelwright.train.features import FeatureTable, encode_table
 from modelwright.train.loop import Loop, fit
@@ -60,7 +61,7 @@ class TrainRequest:
     effort: Effort
     seed: int
     dataset: Dataset
-    augment: list[Part]
+    augment: list[Part] | None
     recipe_folder: Path
     folder: Path
     scratch: Path
@@ -125,6 +126,9 @@ def prepare_training(request: TrainRequest, rows: int | None = None) -> Prepared
     base = resolve(request.base, task.modality, request.recipe_folder)
     derived: list[Derived] = []
     shape = _shape(request, task, base, derived)
+    if request.augment is None:
+        parts = [part.short() for part in augmenters_of(request, task)]
+        derived.append(Derived("data.augment", parts, f"{task.modality} training"))
     model = prepare(base, task, shape, _texts(request.dataset))
     table = _encoded(request, base, task, shape, model)
     facts = _facts(request, base, model, table, rows or len(table))
@@ -213,9 +217,10 @@ def _train(request: TrainRequest, prepared: Prepared) -> dict[str, Any]:
     batches = LengthBatches(
         table.lengths, settings.batch_rows, settings.batch_tokens, settings.epochs, settings.seed
     )
+    augment = augmenters_of(request, model.task)
     loop = Loop(
         model=model,
-        table=table,
+        table=Augmented(table, augment, settings.seed) if augment else table,
         batches=batches,
         settings=settings,
         loss=LossSettings(settings.label_smoothing, _class_weights(request.dataset, model.task, settings)),
@@ -232,6 +237,13 @@ def _train(request: TrainRequest, prepared: Prepared) -> dict[str, Any]:
     if compact is not None:
         compact.expand()
     return outcome
+
+
+def augmenters_of(request: TrainRequest, task: Task) -> list[Part]:
+    """The recipe's augmenters; images are shifted when it names none."""
+    if request.augment is not None:
+        return request.augment
+    return [Part(name="random-crop")] if task.modality == "image" else []
 
 
 def compact_vocabulary(request: TrainRequest, model: TrainedModel, table: FeatureTable) -> CompactVocabulary | None:

@@ -1,4 +1,4 @@
-"""What the tests of sources share: opening a format, real data, a real PostgreSQL, a real S3 API."""
+"""What the tests of sources share: opening a format, real data, PostgreSQL, an S3 API."""
 
 from __future__ import annotations
 

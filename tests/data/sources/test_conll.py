@@ -26,7 +26,9 @@ def test_any_blank_line_ends_a_sentence(read, tmp_path, blank):
 
 
 def test_document_marks_are_passed_over_and_the_column_chosen(read, tmp_path):
-    text = "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n-DOCSTART- -X- -X- O\n\n"
+    text = (
+        "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n-DOCSTART- -X- -X- O\n\n"
+    )
     (tmp_path / "a.conll").write_text(text)
     good, broken = read("conll", tmp_path / "a.conll")
     assert [row.values["tags"] for row in good] == [["B-ORG", "O"]]
@@ -98,7 +100,11 @@ def test_compressed_gb18030_is_read(read, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "sentences"),
-    [("conll2003/dev.conll.gz", 3250), ("wnut17/test.conll", 1287), ("msra_ner/dev.conll.gz", 1000)],
+    [
+        ("conll2003/dev.conll.gz", 3250),
+        ("wnut17/test.conll", 1287),
+        ("msra_ner/dev.conll.gz", 1000),
+    ],
 )
 def test_real_files_are_read_whole(read, data, name, sentences):
     good, broken = read("conll", data / name)

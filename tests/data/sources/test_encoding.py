@@ -37,7 +37,14 @@ def test_stray_zero_bytes_are_no_utf16(text):
 
 @pytest.mark.parametrize(
     "text",
-    [CHINESE, "好评\n", "联通,公司\n", "什么,a\n", "text,label\nok,\nvery good,好\n", "镕基,人名\n"],
+    [
+        CHINESE,
+        "好评\n",
+        "联通,公司\n",
+        "什么,a\n",
+        "text,label\nok,\nvery good,好\n",
+        "镕基,人名\n",
+    ],
 )
 def test_a_few_chinese_words_in_gb18030_are_enough(text):
     assert detect([text.encode("gb18030")]) == "gb18030"
@@ -70,7 +77,9 @@ def test_utf8_with_a_few_damaged_bytes_stays_utf8():
 
 
 def test_a_legacy_word_after_much_ascii_is_found(read, tmp_path):
-    content = "text,label\n" + "plain words,a\n" * 200_000 + "很好,b\n" + "plain words,a\n" * 100_000
+    content = (
+        "text,label\n" + "plain words,a\n" * 200_000 + "很好,b\n" + "plain words,a\n" * 100_000
+    )
     (tmp_path / "a.csv").write_bytes(content.encode("gb18030"))
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress(content.encode("gb18030"), 1))
     for name in ("a.csv", "b.csv.gz"):

@@ -96,7 +96,9 @@ def test_images_that_the_file_lacks_are_set_aside_each(read, pair):
     assert [(row.reason, row.number) for row in broken] == [("cut-short", 1)]
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0\x0d\x03", b"\0\0\x08\x01" + bytes(8), b"PNG rubbish"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\0\x0d\x03", b"\0\0\x08\x01" + bytes(8), b"PNG rubbish"]
+)
 def test_another_kind_of_file_is_an_error(read, tmp_path, content):
     (tmp_path / "a-images-idx3-ubyte").write_bytes(content)
     with pytest.raises(UserError, match="MW-201"):

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from modelwright import plugs
 from modelwright.errors import UserError
 
-ROWS = [{"text": "a", "label": 1}, {"text": "你好", "spans": [{"start": 0, "end": 2, "label": "X"}]}]
+ROWS = [
+    {"text": "a", "label": 1},
+    {"text": "你好", "spans": [{"start": 0, "end": 2, "label": "X"}]},
+]
 
 
 def test_each_line_is_a_row_with_its_types(read, open_as, tmp_path):
@@ -112,7 +115,12 @@ def test_half_an_emoji_and_zero_characters_are_repaired(read, tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     good, broken = read("jsonl", tmp_path / "a.jsonl")
     assert [row.values["t"] for row in good] == ["a\ufffd", "ab", "😀", "c"]
-    assert [row.repairs for row in good] == [("lone-surrogate",), ("nul-bytes",), (), ("nul-bytes",)]
+    assert [row.repairs for row in good] == [
+        ("lone-surrogate",),
+        ("nul-bytes",),
+        (),
+        ("nul-bytes",),
+    ]
     assert broken == []
 
 
@@ -135,18 +143,24 @@ def test_a_large_array_is_read_in_bounded_memory(open_as, tmp_path):
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(blacklist_characters="\0")),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
 
 @settings(max_examples=80, deadline=None)
 @given(
-    rows=st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON, min_size=1), min_size=1, max_size=6),
+    rows=st.lists(
+        st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON, min_size=1), min_size=1, max_size=6
+    ),
     indent=st.sampled_from([None, 1]),
     ascii_only=st.booleans(),
 )
-def test_arrays_and_lines_give_the_rows_that_were_written(tmp_path_factory, rows, indent, ascii_only):
+def test_arrays_and_lines_give_the_rows_that_were_written(
+    tmp_path_factory, rows, indent, ascii_only
+):
     rows = json.loads(json.dumps(rows).replace("\\u0000", ""))
     folder = tmp_path_factory.mktemp("json")
     (folder / "a.json").write_text(json.dumps(rows, indent=indent, ensure_ascii=ascii_only))

@@ -43,7 +43,9 @@ def test_rows_keep_their_types(read, open_as, tmp_path):
 
 def test_a_folder_is_read_in_order_of_names_and_in_batches(read, tmp_path):
     for name, start in [("b", 50), ("a", 0)]:
-        pq.write_table(pa.table({"n": list(range(start, start + 50))}), tmp_path / f"{name}.parquet")
+        pq.write_table(
+            pa.table({"n": list(range(start, start + 50))}), tmp_path / f"{name}.parquet"
+        )
     good, _ = read("parquet", tmp_path, batch_rows=7)
     assert [row.values["n"] for row in good] == list(range(100))
     assert good[50].file == "b.parquet"
@@ -63,7 +65,9 @@ def test_declared_class_names_are_kept(open_as, tmp_path):
         "text": {"dtype": "string", "_type": "Value"},
     }
     table = pa.table({"label": [1], "tags": [[0, 1]], "text": ["a"]})
-    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    table = table.replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}})}
+    )
     pq.write_table(table, tmp_path / "a.parquet")
     names = open_as("parquet", tmp_path / "a.parquet").label_names()
     assert names == {"label": ["neg", "pos"], "tags": ["O", "B"]}

@@ -12,7 +12,11 @@ from modelwright.errors import UserError
 def test_each_line_that_is_not_blank_is_a_row(read, tmp_path):
     (tmp_path / "a.txt").write_bytes(b" one \r\n\r\n  \ntwo\rthree")
     good, broken = read("text", tmp_path / "a.txt")
-    assert [(row.values["text"], row.line) for row in good] == [(" one ", 1), ("two", 4), ("three", 5)]
+    assert [(row.values["text"], row.line) for row in good] == [
+        (" one ", 1),
+        ("two", 4),
+        ("three", 5),
+    ]
     assert broken == []
 
 

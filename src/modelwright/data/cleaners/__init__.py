@@ -57,10 +57,13 @@ class Cleaner(ABC):
     modalities: ClassVar[tuple[str, ...]] = ("text",)
     """What it can clean: text, image."""
 
-    judges_repetition: ClassVar[bool] = False
-    """Whether it drops rows for being like other rows, not for being unusable. Such a cleaner is
-    not shown a validation or test file (what a team judges by stays as it is), and what it drops
-    does not count towards `data.limits.dropped`."""
+    held_out: ClassVar[bool] = True
+    """Whether it is shown validation and test files. One that judges rows by other rows is not:
+    what a team measures itself by stays as it is."""
+
+    counts: ClassVar[bool] = True
+    """Whether what it drops counts towards `data.limits.dropped`. Duplicates don't: they are no
+    sign of broken data."""
 
     neighbours: Neighbours | None = None
     """Sketches that the cleaner made of the rows it saw; the cross-split check uses them again."""

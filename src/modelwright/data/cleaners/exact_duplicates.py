@@ -33,7 +33,8 @@ class ExactDuplicates(Cleaner):
     """See the module."""
 
     modalities: ClassVar[tuple[str, ...]] = ("text", "image")
-    judges_repetition: ClassVar[bool] = True
+    held_out: ClassVar[bool] = False
+    counts: ClassVar[bool] = False
 
     def __init__(self, config: BaseModel, around: Surroundings) -> None:
         super().__init__(config, around)

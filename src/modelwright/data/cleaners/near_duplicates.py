@@ -47,7 +47,8 @@ class Config(BaseModel):
 class NearDuplicates(Cleaner):
     """See the module."""
 
-    judges_repetition: ClassVar[bool] = True
+    held_out: ClassVar[bool] = False
+    counts: ClassVar[bool] = False
 
     def __init__(self, config: Config, around: Surroundings) -> None:
         from modelwright.data.neighbours import Neighbours

@@ -10,8 +10,9 @@ In this order, until nothing changes any more:
 - characters are composed (NFC);
 - runs of white space, line breaks included, become one space, and the ends are stripped.
 
-Token-classification rows are normalised word by word and keep their words and tags; see
-`modelwright.data.normal`. What is normalised here is the data. A service sees what users send.
+Rows with marked words (token-classification) are normalised word by word, and their offsets are
+moved along, so that every tag still fits; it is not a default there. What is normalised here is the
+data: a service sees what users send.
 """
 
 from __future__ import annotations
@@ -57,16 +58,29 @@ class Normalize(Cleaner):
         )
 
     def see(self, chunk: Chunk) -> None:
+        if "starts" in self.around.kind.fields:
+            self._see_words(chunk)
+        else:
+            self._see_texts(chunk)
+
+    def _see_texts(self, chunk: Chunk) -> None:
         text, fields = self._normal.text, self.around.kind.inputs
-        if self.around.kind.task.head == "token":
-            return
         for position, row in enumerate(chunk.rows):
+            changed = row
             for field in fields:
-                before = row[field]
-                after = text(before)
-                if after is not before:
-                    row = {**row, field: after}
-            if row is not chunk.rows[position]:
-                chunk.repair(position, row, "normalized")
-                if not all(row[field] for field in fields):
+                after = text(row[field])
+                if after is not row[field]:
+                    changed = {**changed, field: after}
+            if changed is not row:
+                chunk.repair(position, changed, "normalized")
+                if not all(changed[field] for field in fields):
                     chunk.drop(position, "empty-text", "nothing visible in it")
+
+    def _see_words(self, chunk: Chunk) -> None:
+        from modelwright.data.normal import words
+
+        for position, row in enumerate(chunk.rows):
+            text, starts, ends = words(self._normal, row["text"], row["starts"], row["ends"])
+            if text != row["text"]:
+                changed = {**row, "text": text, "starts": starts, "ends": ends}
+                chunk.repair(position, changed, "normalized")

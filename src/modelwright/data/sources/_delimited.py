@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from modelwright.data.sources import BrokenRow, RawRow, _encoding, _files, _lines, _sniffing
 from modelwright.data.sources._files import Input
@@ -41,12 +42,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one file is laid out; `skip` records come before the first row."""
+    """How one file is laid out; `skip` are the lines that hold no row (names, a hint)."""
 
     encoding: str
     dialect: Dialect
     names: list[str]
-    skip: int
+    skip: tuple[int, ...]
     header: list[str] | None
 
 
@@ -96,16 +97,18 @@ def _layout(item: Input, settings: Settings, first: Layout | None) -> Layout | N
         preferred=settings.preferred,
     )
     found = [record for record in _sniffing.read(lines, dialect) if record[1]]
-    skip = 1 if found and "sep=" in lines[0] and len("".join(found[0][1])) <= 5 else 0
-    found = found[skip:]
-    rows = [cells for _, cells, note in found if not (note and note.broken)]
-    top = rows[0] if rows else []
+    skip = (1,) if _sniffing.HINT.match(lines[0]) else ()
+    found = [record for record in found if record[0] not in skip]
+    rows = [(line, cells) for line, cells, note in found if not (note and note.broken)]
+    at, top = rows[0] if rows else (0, [])
     width, _ = _sniffing.usual_width(found[1:] or found)
-    header = _decide_header(settings, top, rows[1:], first)
+    header = _decide_header(settings, top, [cells for _, cells in rows[1:]], first)
     if not header and len(top) > width:
         width = len(top)
     names = _names(item, settings, top if header else None, width, first)
-    return Layout(encoding, dialect, names, skip + header, top if header else None)
+    return Layout(
+        encoding, dialect, names, (*skip, at) if header else skip, top if header else None
+    )
 
 
 def _decide_header(
@@ -141,14 +144,23 @@ def _names(
 def _rows(item: Input, layout: Layout, number: int) -> Iterator[RawRow | BrokenRow]:
     names, file, width = layout.names, item.name, len(layout.names)
     found = records(_lines.blocks(item, layout.encoding), layout.dialect, width)
-    for _ in range(layout.skip):
-        next(found, None)
-    for line, cells, note in found:
+    for line, cells, note in _without(found, layout.skip):
         if note is None and len(cells) == width:
             yield RawRow(dict(zip(names, cells, strict=True)), number, file, line)
         else:
             yield _uneven((line, cells, note), names, number, file)
         number += 1
+
+
+def _without(found: Iterator[Record], skip: tuple[int, ...]) -> Iterator[Record]:
+    """The records but those that begin on the lines to skip, which are among the first."""
+    ahead: list[Record] = []
+    for record in found:
+        if record[0] not in skip:
+            ahead.append(record)
+        if record[0] >= max(skip, default=0):
+            break
+    return chain(ahead, found)
 
 
 def _uneven(record: Record, names: list[str], number: int, file: str) -> RawRow | BrokenRow:

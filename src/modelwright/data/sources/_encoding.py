@@ -193,7 +193,8 @@ def _wide(head: bytes) -> str | None:
     if most >= len(units) * 0.2 and least <= most * 0.1:
         return side
     bare = head.replace(b"\0", b"")
-    if max(little, big) < 1 or _is_utf8([bare]) or _reads_as(_CANDIDATES[0], bare) >= 0.5:
+    few = most + least < len(head) * 0.1
+    if max(little, big) < 1 or (few and _is_utf8([bare])) or _reads_as(_CANDIDATES[0], bare) >= 0.5:
         return None
     text = head.decode(side, "modelwright-mark")
     return side if text.count(MARK) * 20 <= len(text) else None

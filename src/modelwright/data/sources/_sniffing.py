@@ -14,6 +14,9 @@ from modelwright.data.sources._lines import Block
 from modelwright.data.sources._records import NO_DELIMITER, Dialect, Record, records
 
 DELIMITERS = (",", "\t", ";", "|")
+HINT = re.compile(r"^sep=(.)\s*$")
+"""The first line by which spreadsheets tell the delimiter."""
+
 _CONSISTENT = 0.55
 _HABIT = 5
 _NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?%?$")
@@ -58,7 +61,7 @@ def usual_width(found: Sequence[Record]) -> tuple[int, float]:
 
 
 def _delimiter_of(lines: Sequence[str], preferred: str, quoted: bool) -> str:
-    hint = re.match(r"^sep=(.)\s*$", lines[0]) if lines else None
+    hint = HINT.match(lines[0]) if lines else None
     if hint:
         return hint[1]
     best, best_score = NO_DELIMITER, 0.0

@@ -33,6 +33,7 @@ from modelwright.data.sources import (
 VERSION = 1
 
 _SPACES = re.compile(r"[ \t]+")
+_COMMENT = re.compile(r"#[^\t]*$")
 _TAG = re.compile(r"^(O|[BIESLUM][-_].+)$")
 
 
@@ -105,6 +106,7 @@ class _Shape:
     @classmethod
     def of(cls, lines: list[str], config: Config) -> _Shape:
         full = [line for line in lines if not _lines.is_blank(line) and line[:10] != "-DOCSTART-"]
+        full = [line for line in full if not _COMMENT.match(line)] or full
         tabs = config.separator == "tab" or (
             config.separator == "auto" and sum("\t" in line for line in full) * 2 > len(full)
         )

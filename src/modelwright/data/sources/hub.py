@@ -104,8 +104,9 @@ class Hub(Source):
 def parse(location: str) -> Address:
     """Take a location apart."""
     rest = location.removeprefix(_PREFIX)
-    path, colon, tail = rest.partition(":")
-    if colon:
+    path = rest
+    if ":" in rest.split("[", 1)[0]:
+        path, _, tail = rest.partition(":")
         config, _, split = tail.partition("/")
         return Address(_known_folder(path) or path, config or None, split or None)
     parts = path.rstrip("/").split("/")

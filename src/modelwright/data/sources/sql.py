@@ -131,7 +131,7 @@ def _parse(location: str) -> tuple[URL, str]:
         )
     try:
         url = sqlalchemy.make_url(match[1])
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):
         raise UserError(
             "MW-201",
             "what follows sql:// is no SQLAlchemy URL",

@@ -54,7 +54,7 @@ class Text(Source):
         return _files.find(self.location, self.suffixes)
 
     def columns(self) -> list[str]:
-        return [self.config.column]
+        return [self.config.column] if self._inputs else []
 
     def rows(self) -> Iterator[RawRow | BrokenRow]:
         number, column = 0, self.config.column

@@ -1,4 +1,4 @@
-"""How good and how sure: metrics with intervals, classes, confusion, calibration, slices, baselines.
+"""How good and how sure: metrics, classes, confusion, calibration, slices, baselines.
 
 Everything is measured on rows that training has not seen. Intervals are 95%: Wilson for shares,
 bootstrap otherwise. A slice is marked when its interval lies wholly below the value on all rows.

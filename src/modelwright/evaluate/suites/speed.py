@@ -57,9 +57,7 @@ class Speed(Suite):
         shapes = list(itertools.product(self._lengths(context), self.config.batches))
         each = self.config.seconds * (1 - _THROUGHPUT_SHARE) / len(shapes)
         return {
-            "latency": [
-                _latency(context, batch, length, seconds=each) for length, batch in shapes
-            ],
+            "latency": [_latency(context, batch, length, seconds=each) for length, batch in shapes],
             "throughput": _throughput(context, self.config.seconds * _THROUGHPUT_SHARE),
             "machine": machine.describe(),
         }
@@ -68,7 +66,9 @@ class Speed(Suite):
         """Median, 95th percentile, longest; [None] for images, which have one size."""
         import numpy as np
 
-        found = [len(feature["input_ids"]) for feature in context.features if "input_ids" in feature]
+        found = [
+            len(feature["input_ids"]) for feature in context.features if "input_ids" in feature
+        ]
         if not found:
             return [None]
         longest = _longest(context, found)
@@ -87,7 +87,9 @@ def _latency(context: Context, batch: int, length: int | None, *, seconds: float
     from modelwright.metrics import timing
 
     rows = [context.rows[index % len(context.rows)] for index in range(batch)]
-    encoded = context.task.encode([context.task.example(row) for row in rows], context.model.encoder)
+    encoded = context.task.encode(
+        [context.task.example(row) for row in rows], context.model.encoder
+    )
     features = [dict(feature) for feature in encoded[:batch]]
     if length is not None:
         features = [_of_length(feature, length) for feature in features]

@@ -20,12 +20,14 @@ class Draft:
         engine: the engine that runs it.
         precision: fp32, int8, ...
         exact: whether it must agree with the trained form to rounding (else: within `max_drop`).
+        batch_invariant: whether a row's answer is the same whatever else is in its batch.
     """
 
     name: str
     engine: str
     precision: str
     exact: bool
+    batch_invariant: bool = True
 
 
 class Format(ABC):

@@ -1,7 +1,9 @@
 """ONNX in fp32, with attention fused where the family allows, and in dynamic int8.
 
 Weights of the int8 form are stored as 8-bit integers and activations are quantized as they come
-(ONNX Runtime's dynamic quantization); it is kept only if its quality holds.
+(ONNX Runtime's dynamic quantization); it is kept only if its quality holds. The scale of an
+activation is taken over the whole batch, so rows would change each other's answers: this form runs
+one row at a time, which on the CPU costs little.
 
     package: {formats: [{onnx: {int8: false}}]}
 """
@@ -43,7 +45,9 @@ class OnnxFormat(Format):
         drafts = [Draft("onnx-fp32", "onnxruntime", "fp32", exact=True)]
         if self.config.int8 and model.task.modality == "text":
             _quantize(path, variants / "onnx-int8")
-            drafts.append(Draft("onnx-int8", "onnxruntime", "int8", exact=False))
+            drafts.append(
+                Draft("onnx-int8", "onnxruntime", "int8", exact=False, batch_invariant=False)
+            )
         return drafts
 
 

@@ -135,13 +135,11 @@ def kind_of(value: Any) -> str:
         return "missing"
     if isinstance(value, (bytes, bytearray)):
         return "bytes"
-    if isinstance(value, str):
-        return "number" if _is_number(value) else "text"
-    if isinstance(value, (bool, int, float)):
-        return "text" if isinstance(value, bool) else "number"
     if isinstance(value, (list, tuple)):
         return "spans" if value and all(_is_span(item) for item in value) else "list"
-    return "other"
+    if isinstance(value, (str, bool)):
+        return "number" if isinstance(value, str) and _is_number(value) else "text"
+    return "number" if isinstance(value, (int, float)) else "other"
 
 
 def _is_number(text: str) -> bool:

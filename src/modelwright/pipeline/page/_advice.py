@@ -108,7 +108,9 @@ def _labels(run: Run) -> Iterator[Advice]:
     if listed:
         trained = run.dataset.get("rows", {}).get("train") or listed
         # A wrong label in training harms the rows like it: count it as one test row in share.
-        yield Advice("labels-train", listed / trained, "suspicious", {"count": _words.whole(listed)})
+        yield Advice(
+            "labels-train", listed / trained, "suspicious", {"count": _words.whole(listed)}
+        )
     conflicts = run.dataset.get("audit", {}).get("conflicts", {})
     if conflicts.get("texts"):
         total = sum(run.dataset.get("rows", {}).values()) or 1
@@ -123,6 +125,8 @@ def _pairs(run: Run) -> Iterator[Advice]:
     wrong = run.quality.get("wrong") or 1
     seen: set[frozenset[Any]] = set()
     pairs = (run.quality.get("confusion") or {}).get("pairs", [])
+    # Tagged texts hold several errors each: there the errors are counted, not the texts.
+    errors = sum(pair["count"] for pair in pairs) if "tags" in run.quality else wrong
     for pair in pairs:
         both = frozenset((pair["gold"], pair["predicted"]))
         count = pair["count"] + pair["back"]
@@ -131,10 +135,10 @@ def _pairs(run: Run) -> Iterator[Advice]:
         seen.add(both)
         values = {
             "gold": pair["gold"], "predicted": pair["predicted"], "count": _words.whole(count),
-            "share": _words.percent(count / wrong, 0),
+            "share": _words.percent(count / errors, 0),
         }  # fmt: skip
         key = "boundaries" if len(both) == 1 else "pair"
-        yield Advice(key, count / rows, "confused", values)
+        yield Advice(key, count / errors * wrong / rows, "confused", values)
         if len(seen) == _MOST_PAIRS:
             return
 
@@ -147,7 +151,9 @@ def _classes(run: Run) -> Iterator[Advice]:
         return
     usual = median(row["train_rows"] for row in classes)
     total = run.quality["averages"]["macro"]["f1"]
-    poor = [row for row in classes if row["f1"] < total - 0.03 and row["train_rows"] < _FEW_ROWS * usual]
+    poor = [
+        row for row in classes if row["f1"] < total - 0.03 and row["train_rows"] < _FEW_ROWS * usual
+    ]
     poor.sort(key=lambda row: (row["f1"] - 1) * row["support"])
     for row in poor[:_MOST_CLASSES]:
         values = {
@@ -265,6 +271,6 @@ def _certainty(run: Run) -> Iterator[Advice]:
     half = (found["high"] - found["low"]) / 2
     if half > 0.02:
         needed = round(rows * (half / 0.01) ** 2, -2)
-        values = {"half": _words.points(metric, half), "rows": _words.whole(rows),
+        values = {"half": f"{100 * half:.1f}", "rows": _words.whole(rows),
                   "needed": _words.whole(needed)}  # fmt: skip
         yield Advice("few-test-rows", half / 4, "good", values)

@@ -9,8 +9,20 @@ from markupsafe import Markup
 
 from modelwright.pipeline.page import _words
 from modelwright.pipeline.page._order import seriated
-from modelwright.pipeline.page._svg import Scale, chart, polyline, stretched, tag, title
+from modelwright.pipeline.page._svg import (
+    Scale,
+    chart,
+    gridline,
+    polyline,
+    stretched,
+    tag,
+    tick_text,
+    title,
+)
 
+FEW_CLASSES = 20
+_BAR_ROW = '<div class="dot-row"><span class="dot-label">{}</span>{}<b class="num">{}</b></div>'
+_LETTERS = {"F1": "f1", "P": "precision", "R": "recall"}
 _ROW = 30
 _CELL = 11
 _LABEL_WIDTH = 5.9
@@ -41,7 +53,7 @@ def dots(
         return _words.figure(metric, value)
 
     body = Markup("").join(_dot_row(row, show, scale, reference) for row in rows)
-    parts = [_tick(scale, tick, _words.tick(metric, tick), 14) for tick in scale.ticks(4)]
+    parts = [tick_text(scale, tick, _words.tick(metric, tick), 14) for tick in scale.ticks(4)]
     axis = Markup('<div class="dot-row axis"><span></span>{}<span></span></div>').format(
         chart(18, parts)
     )
@@ -77,17 +89,10 @@ def _dot_row(
     mark.append(tag("circle", cx=x, cy=middle, r=5))
     mark.append(title(row.get("name", ""), show(row["value"]), span))
     parts.append(tag("g", *mark, class_=f"dot {css}"))
-    note = Markup('<small>{}</small>').format(row["note"]) if row.get("note") else ""
+    note = Markup("<small>{}</small>").format(row["note"]) if row.get("note") else ""
     return Markup(
         '<div class="dot-row {}"><span class="dot-label">{}{}</span>{}<b class="num">{}</b></div>'
     ).format(css, row["label"], note, chart(_ROW, parts), show(row["value"]))
-
-
-def _tick(scale: Scale, value: float, text: str, y: float) -> Markup:
-    """The text under a tick; the outermost lean inward so that nothing is cut off."""
-    at = scale.at(value)
-    anchor = "start" if at < 4 else "end" if at > 96 else "middle"
-    return tag("text", text, x=scale.percent(value), y=y, class_="tick", text_anchor=anchor)
 
 
 def reliability(curve: Sequence[Mapping[str, Any]]) -> Markup:
@@ -97,7 +102,7 @@ def reliability(curve: Sequence[Mapping[str, Any]]) -> Markup:
     x = Scale(0, 1)
     most = max(row["count"] for row in curve)
     total = sum(row["count"] for row in curve)
-    parts = [_gridline(y, share, 4) for share in (0, 0.25, 0.5, 0.75, 1)]
+    parts = [gridline(y, share, 4) for share in (0, 0.25, 0.5, 0.75, 1)]
     parts.append(stretched(height, [polyline([(0, height), (100, 0)], "diagonal")]))
     for row in curve:
         at, right = x.percent(row["confidence"]), y.at(row["accuracy"])
@@ -106,7 +111,8 @@ def reliability(curve: Sequence[Mapping[str, Any]]) -> Markup:
         size = 3 + 7 * (row["count"] / most) ** 0.5
         dot = tag("circle", cx=at, cy=right, r=round(size, 1), class_="point")
         tip = title(
-            f"{row['low']:.0%}–{row['high']:.0%}", f"{row['confidence']:.1%} → {row['accuracy']:.1%}",
+            f"{row['low']:.0%}–{row['high']:.0%}",
+            f"{row['confidence']:.1%} → {row['accuracy']:.1%}",
             f"n = {row['count']:,}",
         )  # fmt: skip
         parts.append(tag("g", gap, dot, tip))
@@ -117,39 +123,43 @@ def reliability(curve: Sequence[Mapping[str, Any]]) -> Markup:
                 width=f"{100 * (row['high'] - row['low']) - 0.6:.2f}%", class_="bar soft")
         )  # fmt: skip
     bottom = height + 12 + below
-    parts += [
-        _tick(x, share, f"{share:.0%}", bottom + 16) for share in (0, 0.25, 0.5, 0.75, 1)
-    ]
+    parts += [tick_text(x, share, f"{share:.0%}", bottom + 16) for share in (0, 0.25, 0.5, 0.75, 1)]
     return chart(bottom + 22, parts, css="with-axis")
 
 
-def _gridline(scale: Scale, value: float, digits: int, text: str | None = None) -> Markup:
-    y = round(scale.at(value), 2)
-    label = f"{value:.0%}" if text is None else text
-    return tag(
-        "g",
-        tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"),
-        tag("text", label, x=-8, y=y + digits, class_="tick", text_anchor="end"),
-    )
+def named_bars(rows: Sequence[tuple[str, float, str, str]]) -> Markup:
+    """A bar a row, for few rows: (name, share of the width, value as text, css)."""
+    parts = []
+    for name, share, text, css in rows:
+        wide = f"{max(0.3, 100 * share):.2f}%"
+        bar = tag("rect", title(name, text), x=0, y=8, width=wide, height=12, class_=f"bar {css}")
+        parts.append(Markup(_BAR_ROW).format(_words.breakable(name), chart(28, [bar]), text))
+    return Markup('<div class="dots">{}</div>').format(Markup("").join(parts))
 
 
 def class_bars(classes: Sequence[Mapping[str, Any]], weak: float) -> Markup:
     """F1 of every class, lowest first; those below `weak` stand out."""
     ranked = sorted(classes, key=lambda row: row["f1"])
+    if len(ranked) <= FEW_CLASSES:
+        return named_bars(
+            [
+                (row["name"], row["f1"], f"{row['f1']:.1%}", "warn" if row["f1"] < weak else "")
+                for row in ranked
+            ]
+        )
     height = 150
     y = Scale(0, 1, height, 0)
     wide = 100 / max(1, len(ranked))
-    parts = [_gridline(y, share, 4) for share in (0, 0.5, 1)]
+    parts = [gridline(y, share, 4) for share in (0, 0.5, 1)]
     for index, row in enumerate(ranked):
         top = y.at(row["f1"])
-        tip = title(
-            row["name"], f"F1 {row['f1']:.1%}", f"P {row['precision']:.1%}", f"R {row['recall']:.1%}",
-            f"n = {row['support']}",
-        )  # fmt: skip
+        scores = (f"{key} {row[name]:.1%}" for key, name in _LETTERS.items())
+        tip = title(row["name"], *scores, f"n = {row['support']}")
         css = "bar warn" if row["f1"] < weak else "bar"
+        tall = max(height - top, 1.5)
         parts.append(
             tag("rect", tip, x=f"{index * wide + wide * 0.1:.2f}%", width=f"{wide * 0.8:.2f}%",
-                y=round(min(top, height - 1.5), 1), height=round(max(height - top, 1.5), 1), class_=css)
+                y=round(height - tall, 1), height=round(tall, 1), class_=css)
         )  # fmt: skip
     return chart(height + 8, parts, css="with-axis")
 
@@ -187,7 +197,11 @@ def heat_map(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> Markup:
                 place = (left + position[ours] * size, left + position[gold] * size, size)
                 tip = title(f"{labels[gold]} → {labels[ours]}", f"{number} / {total}",
                             f"{number / total:.1%}")  # fmt: skip
-                parts.append(_cell(place, number / total, gold == ours, tip, (position[gold], position[ours])))
+                parts.append(
+                    _cell(
+                        place, number / total, gold == ours, tip, (position[gold], position[ours])
+                    )
+                )
     whole = left + side + 2
     return tag("svg", *parts, class_="heat", width=whole, height=whole, role="img",
                viewBox=f"0 0 {whole} {whole}")  # fmt: skip
@@ -214,15 +228,14 @@ def scatter(points: Sequence[Mapping[str, Any]]) -> Markup:
     low, high = min(values), max(values)
     room = 0.04 * (high - low or 1)
     x, y = Scale(low - room, high + room), Scale(low - room, high + room, height, 0)
-    parts = [_gridline(y, tick, 4, f"{tick:g}") for tick in y.ticks(5)]
+    parts = [gridline(y, tick, 4, f"{tick:g}") for tick in y.ticks(5)]
     parts.append(stretched(height, [polyline([(0, height), (100, 0)], "diagonal")]))
-    parts += [
-        tag("circle",
-            title(f"{_words.number(point['actual'])} → {_words.number(point['predicted'])}", point["text"]),
-            cx=x.percent(point["actual"]), cy=round(y.at(point["predicted"]), 1), r=3, class_="point faint")
-        for point in points
-    ]  # fmt: skip
-    parts += [_tick(x, tick, f"{tick:g}", height + 18) for tick in x.ticks(5)]
+    for point in points:
+        ours = f"{_words.number(point['actual'])} → {_words.number(point['predicted'])}"
+        at, high = x.percent(point["actual"]), round(y.at(point["predicted"]), 1)
+        tip = title(ours, point["text"])
+        parts.append(tag("circle", tip, cx=at, cy=high, r=3, class_="point faint"))
+    parts += [tick_text(x, tick, f"{tick:g}", height + 18) for tick in x.ticks(5)]
     return chart(height + 24, parts, css="with-axis")
 
 
@@ -231,8 +244,8 @@ def histogram(
 ) -> Markup:
     """Bars from edge to edge; `mark` draws a vertical line."""
     x = Scale(edges[0], edges[-1])
-    y = Scale(0, max(max(counts), 1), height, 0)
-    parts = [_gridline(y, tick, 4, f"{tick:,.0f}") for tick in y.ticks(4) if tick == int(tick)]
+    y = Scale(0, max(*counts, 1), height, 0)
+    parts = [gridline(y, tick, 4, f"{tick:,.0f}") for tick in y.ticks(4) if tick == int(tick)]
     for low, high, count in zip(edges, edges[1:], counts, strict=False):
         wide = max(0.3, x.at(high) - x.at(low) - 0.4)
         tip = title(f"{_plain(low)} – {_plain(high)}", f"n = {count:,}")
@@ -243,7 +256,7 @@ def histogram(
     if mark is not None:
         at = x.percent(mark)
         parts.append(tag("line", x1=at, x2=at, y1=0, y2=height, class_="reference"))
-    parts += [_tick(x, tick, _plain(tick), height + 18) for tick in x.ticks(6)]
+    parts += [tick_text(x, tick, _plain(tick), height + 18) for tick in x.ticks(6)]
     return chart(height + 24, parts, css="with-axis")
 
 

@@ -9,8 +9,17 @@ from typing import Any
 from markupsafe import Markup
 
 from modelwright.pipeline.page import _words
-from modelwright.pipeline.page._charts_quality import _gridline, _tick
-from modelwright.pipeline.page._svg import Scale, chart, polyline, stretched, tag, title
+from modelwright.pipeline.page._charts_quality import FEW_CLASSES, named_bars
+from modelwright.pipeline.page._svg import (
+    Scale,
+    chart,
+    gridline,
+    polyline,
+    stretched,
+    tag,
+    tick_text,
+    title,
+)
 
 _LEAST_WIDTH = 0.7
 _MOST_POINTS = 400
@@ -60,7 +69,9 @@ def _placed(nodes: Sequence[tuple[str, int, str]], end: float) -> list[_Block]:
 
 def _join(block: _Block, height: float) -> Markup:
     """What leads from the bar above down to the block."""
-    shape = f"{block.start:.2f},0 {block.end:.2f},0 {block.end:.2f},{height} {block.start:.2f},{height}"
+    shape = (
+        f"{block.start:.2f},0 {block.end:.2f},0 {block.end:.2f},{height} {block.start:.2f},{height}"
+    )
     return tag("polygon", points=shape, class_=f"join {block.css}")
 
 
@@ -95,10 +106,15 @@ def _inside(name: str) -> Markup | str:
 def balance(classes: Sequence[Mapping[str, Any]]) -> Markup:
     """Training rows of every class, largest first."""
     ranked = sorted(classes, key=lambda row: -row["train_rows"])
+    if len(ranked) <= FEW_CLASSES:
+        top = max(1, ranked[0]["train_rows"])
+        return named_bars(
+            [(row["name"], row["train_rows"] / top, f"{row['train_rows']:,}", "") for row in ranked]
+        )
     height = 130
     y = Scale(0, max(1, *(row["train_rows"] for row in ranked)), height, 0)
     wide = 100 / len(ranked)
-    parts = [_gridline(y, tick, 4, f"{tick:,.0f}") for tick in y.ticks(4) if tick == int(tick)]
+    parts = [gridline(y, tick, 4, f"{tick:,.0f}") for tick in y.ticks(4) if tick == int(tick)]
     for index, row in enumerate(ranked):
         top = min(y.at(row["train_rows"]), height - 1)
         parts.append(
@@ -109,15 +125,19 @@ def balance(classes: Sequence[Mapping[str, Any]]) -> Markup:
     return chart(height + 8, parts, css="with-axis")
 
 
-def losses(history: Sequence[Mapping[str, Any]], evaluations: Sequence[Mapping[str, Any]]) -> Markup:
+def losses(
+    history: Sequence[Mapping[str, Any]], evaluations: Sequence[Mapping[str, Any]]
+) -> Markup:
     """Training loss by step, smoothed over the raw curve, and the loss on validation rows."""
-    points = [(row["step"], row["loss"]) for row in _thinned(history) if row.get("loss") is not None]
+    points = [
+        (row["step"], row["loss"]) for row in _thinned(history) if row.get("loss") is not None
+    ]
     checks = [(row["step"], row["loss"]) for row in evaluations if row.get("loss") is not None]
     height = 180
     values = [value for _, value in points + checks]
     x = Scale(0, max(step for step, _ in points + checks))
     y = Scale(0, max(values), height, 8)
-    parts = [_gridline(y, tick, 4, f"{tick:g}") for tick in y.ticks(4)]
+    parts = [gridline(y, tick, 4, f"{tick:g}") for tick in y.ticks(4)]
     curves = []
     if len(points) > 30:
         curves.append(polyline([(x.at(a), y.at(b)) for a, b in points], "curve raw"))
@@ -132,7 +152,7 @@ def losses(history: Sequence[Mapping[str, Any]], evaluations: Sequence[Mapping[s
             cy=round(y.at(value), 1), r=3.5, class_="point second")
         for step, value in checks
     ]  # fmt: skip
-    parts += [_tick(x, tick, f"{tick:,.0f}", height + 18) for tick in x.ticks(5)]
+    parts += [tick_text(x, tick, f"{tick:,.0f}", height + 18) for tick in x.ticks(5)]
     return chart(height + 24, parts, css="with-axis")
 
 
@@ -146,14 +166,16 @@ def progress(
     room = 0.08 * (max(values) - min(values) or abs(max(values)) or 1)
     x = Scale(0, max(last_step, *(step for step, _ in points)))
     y = Scale(min(values) - room, max(values) + room, height, 0)
-    parts = [_gridline(y, tick, 4, _words.tick(metric, tick)) for tick in y.ticks(4)]
-    parts.append(stretched(height, [polyline([(x.at(a), y.at(b)) for a, b in points], "curve good")]))
+    parts = [gridline(y, tick, 4, _words.tick(metric, tick)) for tick in y.ticks(4)]
+    parts.append(
+        stretched(height, [polyline([(x.at(a), y.at(b)) for a, b in points], "curve good")])
+    )
     for step, value in points:
         css = "point best" if step == best.get("step") else "point good"
         tip = title(f"{step:,}", _words.figure(metric, value))
         parts.append(tag("circle", tip, cx=x.percent(step), cy=round(y.at(value), 1),
                          r=6 if "best" in css else 3.5, class_=css))  # fmt: skip
-    parts += [_tick(x, tick, f"{tick:,.0f}", height + 18) for tick in x.ticks(5)]
+    parts += [tick_text(x, tick, f"{tick:,.0f}", height + 18) for tick in x.ticks(5)]
     return chart(height + 24, parts, css="with-axis")
 
 
@@ -205,7 +227,9 @@ def costs(stages: Sequence[Mapping[str, Any]]) -> Markup:
     for index, stage in enumerate(stages):
         y, seconds = index * row, stage.get("seconds") or 0
         predicted = stage.get("predicted_seconds")
-        tip = title(stage.get("name", ""), _words.duration(seconds), f"({_words.duration(predicted)})")
+        tip = title(
+            stage.get("name", ""), _words.duration(seconds), f"({_words.duration(predicted)})"
+        )
         shapes = [tag("rect", x=0, y=y + 18, height=12, width=x.percent(seconds),
                       class_="bar soft" if stage.get("cached") else "bar")]  # fmt: skip
         if predicted is not None:
@@ -215,8 +239,9 @@ def costs(stages: Sequence[Mapping[str, Any]]) -> Markup:
         key = f"stage.{name}"
         label = _stage_label(key, name, y)
         end = x.percent(max(seconds, predicted or 0))
-        parts += [label, tag("g", tip, *shapes),
-                  tag("text", _words.duration(seconds), x=end, dx=8, y=y + 28, class_="bar-value")]  # fmt: skip
+        value = _words.duration(seconds)
+        parts += [label, tag("g", tip, *shapes)]
+        parts.append(tag("text", value, x=end, dx=8, y=y + 28, class_="bar-value"))
     return chart(len(stages) * row, parts)
 
 

@@ -72,6 +72,24 @@ class Scale:
         return [round(i * step, 10) for i in range(first, last + 1)]
 
 
+def tick_text(scale: Scale, value: float, text: str, y: float) -> Markup:
+    """The text under a tick; the outermost lean inward so that nothing is cut off."""
+    at = scale.at(value)
+    anchor = "start" if at < 4 else "end" if at > 96 else "middle"
+    return tag("text", text, x=scale.percent(value), y=y, class_="tick", text_anchor=anchor)
+
+
+def gridline(scale: Scale, value: float, digits: int, text: str | None = None) -> Markup:
+    """A horizontal line at a value with its text left of it; a percentage without `text`."""
+    y = round(scale.at(value), 2)
+    label = f"{value:.0%}" if text is None else text
+    return tag(
+        "g",
+        tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"),
+        tag("text", label, x=-8, y=y + digits, class_="tick", text_anchor="end"),
+    )
+
+
 def _round_step(rough: float) -> float:
     size = 10 ** math.floor(math.log10(rough)) if rough > 0 else 1
     return next(size * nice for nice in (1, 2, 2.5, 5, 10) if size * nice >= rough * 0.999)

@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from modelwright.pipeline.page import _run, _view, _words
 
+_PACKAGE = "modelwright.pipeline.page"
+
 
 def html(folder: Path) -> str:
     """The whole page."""
@@ -24,7 +26,7 @@ def _environment() -> Any:
     from jinja2 import ChainableUndefined, Environment, PackageLoader
 
     environment = Environment(
-        loader=PackageLoader("modelwright.pipeline.page", "templates"),
+        loader=PackageLoader(_PACKAGE, "templates"),
         autoescape=True,
         undefined=ChainableUndefined,
         trim_blocks=True,
@@ -34,11 +36,12 @@ def _environment() -> Any:
         t=_words.say, plain=_words.plain, known=_words.known, figure=_words.figure,
         percent=_words.percent, number=_words.number, whole=_words.whole, ms=_words.milliseconds,
         duration=_words.duration, megabytes=_words.megabytes, points=_words.points,
-        share=_words.is_share, name=_words.breakable, style=_verbatim("page.css"), script=_verbatim("page.js"),
+        share=_words.is_share, name=_words.breakable,
+        style=_verbatim("page.css"), script=_verbatim("page.js"),
     )  # fmt: skip
     return environment
 
 
 def _verbatim(name: str) -> Markup:
     """Our own style or script; it holds nothing from the data."""
-    return Markup(resources.files(__package__).joinpath("templates", name).read_text("utf-8"))
+    return Markup(resources.files(_PACKAGE).joinpath("templates", name).read_text("utf-8"))

@@ -148,6 +148,7 @@ def _classes(run: Run) -> dict[str, Any] | None:
         "bars": _charts_quality.class_bars(classes, total - _WEAK),
         "weak": sum(row["f1"] < total - _WEAK for row in classes),
         "heat": heat,
+        "many": len(classes) > _charts_quality.FEW_CLASSES,
         "wide": len(classes) > _NARROW_CLASSES,
         "pairs": confusion.get("pairs", []),
         "averages": run.quality["averages"],
@@ -245,6 +246,7 @@ def _data(run: Run) -> dict[str, Any] | None:
         "flow": _charts_run.flow(rows_in, kept, ranked, rows) if rows_in else None,
         "balance": _charts_run.balance(classes) if classes else None,
         "classes": len(classes),
+        "many": len(classes) > _charts_quality.FEW_CLASSES,
         "lengths": lengths,
         "length_chart": _charts_quality.histogram(lengths["edges"], lengths["counts"])
         if lengths else None,

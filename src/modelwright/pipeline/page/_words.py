@@ -6,10 +6,11 @@ import json
 import re
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeGuard
 
 from markupsafe import Markup, escape
 
+_PACKAGE = "modelwright.pipeline.page"
 LANGUAGES = ("en", "zh")
 _JOINT = re.compile(r"([_/.-])(?=\w)")
 _SHARES = (
@@ -20,7 +21,7 @@ _SHARES = (
 @cache
 def table() -> dict[str, list[str]]:
     """Key to [English, Chinese]."""
-    text = resources.files(__package__).joinpath("templates/words.json").read_text("utf-8")
+    text = resources.files(_PACKAGE).joinpath("templates/words.json").read_text("utf-8")
     return json.loads(text)
 
 
@@ -62,9 +63,9 @@ def is_share(metric: str) -> bool:
     return any(metric == name or metric.endswith("_" + name) for name in _SHARES)
 
 
-def _absent(value: object) -> bool:
-    """Whether a file left a figure out."""
-    return not isinstance(value, (int, float))
+def _present(value: object) -> TypeGuard[float]:
+    """Whether a file holds the figure."""
+    return isinstance(value, (int, float))
 
 
 def figure(metric: str, value: float | None) -> str:
@@ -74,12 +75,12 @@ def figure(metric: str, value: float | None) -> str:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """0.9288 as 92.9%."""
-    return "–" if _absent(value) else f"{100 * value:.{digits}f}%"
+    return f"{100 * value:.{digits}f}%" if _present(value) else "–"
 
 
 def number(value: float | None) -> str:
     """Three decimals below 10, then fewer."""
-    if _absent(value):
+    if not _present(value):
         return "–"
     size = abs(value)
     return f"{value:.3f}" if size < 10 else f"{value:.1f}" if size < 1000 else f"{value:,.0f}"
@@ -87,19 +88,19 @@ def number(value: float | None) -> str:
 
 def whole(value: float | None) -> str:
     """Thousands with commas."""
-    return "–" if _absent(value) else f"{value:,.0f}"
+    return f"{value:,.0f}" if _present(value) else "–"
 
 
 def milliseconds(value: float | None) -> str:
     """Two significant figures or so."""
-    if _absent(value):
+    if not _present(value):
         return "–"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
 def duration(seconds: float | None) -> str:
     """0.4 s, 42 s, 3 min 20 s, 2 h 05 min."""
-    if _absent(seconds):
+    if not _present(seconds):
         return "–"
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -113,7 +114,7 @@ def duration(seconds: float | None) -> str:
 
 def megabytes(size: float | None) -> str:
     """Bytes as MB (10^6)."""
-    if _absent(size):
+    if not _present(size):
         return "–"
     value = size / 1e6
     return f"{value:.1f} MB" if value < 100 else f"{value:,.0f} MB"

@@ -73,7 +73,9 @@ class NativeProtocol(Protocol):
     def _from_json(self, body: bytes) -> PredictRequest:
         value = loads(body, self.config.max_depth)
         if not isinstance(value, dict):
-            raise _wrong("", f"the body is {kind_of(value)}, not an object", 'send {"inputs": [...]}')
+            raise _wrong(
+                "", f"the body is {kind_of(value)}, not an object", 'send {"inputs": [...]}'
+            )
         for name in value:
             if name not in _KEYS:
                 raise _wrong(name[:64], "is not a known key", did_you_mean(name[:64], _KEYS))

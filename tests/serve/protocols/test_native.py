@@ -97,7 +97,9 @@ def test_more_inputs_than_allowed_are_413():
     assert (error.code, error.status, error.field) == ("MW-704", 413, "inputs")
 
 
-@pytest.mark.parametrize("kind", ["", "text/plain", "application/xml", "application/json; charset=gbk"])
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/xml", "application/json; charset=gbk"]
+)
 def test_other_content_types_are_415(kind: str):
     error = refusal({"inputs": ["a"]}, kind)
     assert (error.code, error.status) == ("MW-705", 415)
@@ -112,7 +114,11 @@ def test_files_of_a_form_become_base64_inputs_in_order():
     )
     request = parse(body, kind)
     assert [base64.b64decode(item) for item in request.inputs] == [b"\x89PNG\r\n\r\n--X", b""]
-    assert (request.model, request.parameters, request.uploaded) == ("pictures", {"scores": True}, True)
+    assert (request.model, request.parameters, request.uploaded) == (
+        "pictures",
+        {"scores": True},
+        True,
+    )
 
 
 def test_a_broken_form_is_malformed_and_a_strange_field_is_named():
@@ -148,7 +154,9 @@ def test_an_answer_and_an_error_are_rendered_as_the_contract_has_them():
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 BODIES = st.one_of(

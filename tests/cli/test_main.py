@@ -16,6 +16,7 @@ from modelwright import __version__
 from modelwright.cli import main, verbs
 from modelwright.cli.output import Answer, table
 from modelwright.errors import GateError, InternalError, UserError
+from modelwright.recipe.places import SET
 
 SOURCE = Path(__file__).parents[2] / "src"
 HEAVY = {
@@ -304,6 +305,29 @@ def test_a_check_reports_every_mistake_as_json(
         ("MW-101", 3),
         ("MW-102", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("base", "task", "code", "fix"),
+    [
+        ("minilm-l7", "text-classification", "MW-301", "did you mean `minilm-l6`?"),
+        ("minilm-l6", "image-classification", "MW-302", "scratch:small"),
+        ("scratch:smal", "text-classification", "MW-301", "did you mean `small`?"),
+        ("owner/model", "text-classification", None, ""),
+        ("scratch:small", "text-classification", None, ""),
+    ],
+)
+def test_a_check_looks_at_the_base_without_asking_a_hub(
+    base: str, task: str, code: str | None, fix: str, recipe: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    arguments = ["check", str(recipe), "--set", f"base={base}", "--set", f"task={task}", "--json"]
+    exit_code, found = main.run(arguments), json.loads(capsys.readouterr().out)
+    assert exit_code == (2 if code else 0)
+    if code:
+        [problem] = found["error"]["problems"]
+        assert (problem["code"], problem["file"]) == (code, SET)
+        assert fix in problem["fix"]
 
 
 def test_explain_shows_a_table_a_recipe_or_a_code(

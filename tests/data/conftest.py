@@ -132,18 +132,25 @@ def stage(tmp_path: Path) -> Runner:
     return run_it
 
 
-def labelled(*pairs: tuple[Any, Any]) -> list[dict[str, Any]]:
-    """Rows with a text and a label."""
-    return [{"text": text, "label": label} for text, label in pairs]
+@pytest.fixture
+def labelled() -> Callable[..., list[dict[str, Any]]]:
+    """labelled((text, label), ...) gives rows."""
+    return lambda *pairs: [{"text": text, "label": label} for text, label in pairs]
 
 
-def many(count: int, classes: int = 2, start: int = 0) -> list[dict[str, Any]]:
-    """Distinct rows that share no wording."""
-    words = ["".join(chr(97 + (n * k + k) % 26) for k in range(3, 9)) for n in range(count + start)]
-    return [
-        {"text": f"{words[n]} number {n * 7919}", "label": f"class {n % classes}"}
-        for n in range(start, start + count)
-    ]
+@pytest.fixture
+def many() -> Callable[..., list[dict[str, Any]]]:
+    """many(count, classes=2, start=0) gives distinct rows that share no wording."""
+
+    def make(count: int, classes: int = 2, start: int = 0) -> list[dict[str, Any]]:
+        numbers = range(start, start + count)
+        words = ["".join(chr(97 + (n * k + k) % 26) for k in range(3, 9)) for n in numbers]
+        return [
+            {"text": f"{word} number {n * 7919}", "label": f"class {n % classes}"}
+            for n, word in zip(numbers, words, strict=True)
+        ]
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import Runner, labelled, many
 from modelwright import plugs
 from modelwright.data import DataRequest, default_cleaners, run
 from modelwright.data.sources import BrokenRow
 from modelwright.errors import GateError, UserError
 from modelwright.recipe.schema import Data, Part, Splits
 
+Runner = Callable[..., Any]
+Maker = Callable[..., list[dict[str, Any]]]
 ALL = ["normalize", "exact-duplicates", "near-duplicates"]
 
 
-def test_a_pool_becomes_three_splits_with_places_of_every_row(stage: Runner) -> None:
+def test_a_pool_becomes_three_splits_with_places_of_every_row(stage: Runner, many: Maker) -> None:
     made = stage({"source": many(200)})
     assert made.dataset.info.rows == {"train": 160, "validation": 20, "test": 20}
     assert made.dataset.info.labels == ["class 0", "class 1"]
@@ -33,14 +35,14 @@ def test_a_pool_becomes_three_splits_with_places_of_every_row(stage: Runner) -> 
     assert made.audit["splits"]["test"]["origin"].startswith("derived: 10% of 200 rows")
 
 
-def test_given_files_keep_their_order(stage: Runner) -> None:
+def test_given_files_keep_their_order(stage: Runner, many: Maker) -> None:
     tables = {"train": many(40), "validation": many(10, start=40), "test": many(10, start=60)}
     made = stage(tables)
     for split, rows in tables.items():
         assert made.texts(split) == [row["text"] for row in rows]
 
 
-def test_nothing_temporary_is_left_behind(stage: Runner) -> None:
+def test_nothing_temporary_is_left_behind(stage: Runner, many: Maker) -> None:
     made = stage({"source": many(50)}, clean=ALL)
     assert {path.name for path in made.folder.iterdir()} == {
         "train.arrow", "validation.arrow", "test.arrow", "dataset.json", "ledger.json",
@@ -48,7 +50,9 @@ def test_nothing_temporary_is_left_behind(stage: Runner) -> None:
     }  # fmt: skip
 
 
-def test_broken_rows_and_rows_without_label_are_dropped_with_their_place(stage: Runner) -> None:
+def test_broken_rows_and_rows_without_label_are_dropped_with_their_place(
+    stage: Runner, many: Maker
+) -> None:
     table: list[Any] = many(98)
     table.insert(3, {"text": "no label", "label": float("nan")})
     table.insert(5, BrokenRow("wrong-columns", "3 fields, expected 2", 5, "source.rows", 7))
@@ -64,7 +68,9 @@ def test_broken_rows_and_rows_without_label_are_dropped_with_their_place(stage: 
 text = st.one_of(
     st.none(),
     st.text(max_size=12),
-    st.sampled_from(["hello world", "hello  world", "HELLO WORLD", "你好，世界", "👍🏽", "a\ud800b"]),
+    st.sampled_from(
+        ["hello world", "hello  world", "HELLO WORLD", "你好，世界", "👍🏽", "a\ud800b"]
+    ),
 )
 label = st.sampled_from(["yes", "no", "Yes", "", None, float("nan"), 3])
 
@@ -72,13 +78,20 @@ label = st.sampled_from(["yes", "no", "Yes", "", None, float("nan"), 3])
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.lists(st.tuples(text, label), max_size=30), st.booleans())
+@given(rows=st.lists(st.tuples(text, label), max_size=30), files=st.booleans())
 def test_every_row_is_kept_or_dropped_exactly_once(
-    stage: Runner, tmp_path: Path, rows: list[tuple[Any, Any]], files: bool
+    stage: Runner,
+    tmp_path: Path,
+    rows: list[tuple[Any, Any]],
+    files: bool,
+    many: Maker,
+    labelled: Maker,
 ) -> None:
     good = many(12)
     table = [*labelled(*rows), *good]
-    tables = {"train": table, "test": [*good[:3], *many(4, start=50)]} if files else {"source": table}
+    tables = (
+        {"train": table, "test": [*good[:3], *many(4, start=50)]} if files else {"source": table}
+    )
     made = stage(tables, clean=ALL, limits={"dropped": 1.0})
     arrived = sum(map(len, tables.values()))
     kept = sum(made.dataset.info.rows.values())
@@ -103,9 +116,9 @@ def test_every_row_is_kept_or_dropped_exactly_once(
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.randoms(use_true_random=False), st.integers(1, 4), st.booleans())
+@given(rng=st.randoms(use_true_random=False), classes=st.integers(1, 4), grouped=st.booleans())
 def test_the_order_of_the_file_changes_nothing(
-    stage: Runner, rng: Any, classes: int, grouped: bool
+    stage: Runner, rng: Any, classes: int, grouped: bool, many: Maker
 ) -> None:
     table = [{**row, "who": str(n % 17)} for n, row in enumerate(many(70, classes + 1))]
     mixed = list(table)
@@ -116,13 +129,13 @@ def test_the_order_of_the_file_changes_nothing(
         assert first.texts(split) == second.texts(split)
 
 
-def test_another_seed_holds_out_other_rows(stage: Runner) -> None:
+def test_another_seed_holds_out_other_rows(stage: Runner, many: Maker) -> None:
     first, second = (stage({"source": many(200)}, seed=seed) for seed in (0, 1))
     assert set(first.texts("test")) != set(second.texts("test"))
 
 
 def test_too_many_unusable_rows_stop_the_run_and_keep_the_ledger(
-    stage: Runner, tmp_path: Path
+    stage: Runner, tmp_path: Path, many: Maker, labelled: Maker
 ) -> None:
     table = [*many(80), *labelled(*[(f"row {n}", "") for n in range(20)])]
     with pytest.raises(GateError) as caught:
@@ -138,7 +151,7 @@ def test_too_many_unusable_rows_stop_the_run_and_keep_the_ledger(
     assert len((tmp_path / "kept" / "ledger.jsonl").read_text().splitlines()) == 20
 
 
-def test_duplicates_do_not_count_towards_the_limit(stage: Runner) -> None:
+def test_duplicates_do_not_count_towards_the_limit(stage: Runner, many: Maker) -> None:
     made = stage({"source": [*many(30), *many(30)]}, clean=["exact-duplicates"])
     assert made.ledger["dropped"] == {"exact-duplicate": 30}
 
@@ -147,18 +160,18 @@ def test_duplicates_do_not_count_towards_the_limit(stage: Runner) -> None:
     ("table", "code"),
     [
         ([], "MW-202"),
-        (labelled(("one", "a")), "MW-205"),
-        (labelled(*[(f"text {n}", "a") for n in range(50)]), "MW-205"),
-        (labelled(*[("same", "a")] * 50), "MW-205"),
-        (labelled(("one", "a"), ("two", "b")), "MW-208"),
-        (labelled(*[(f"text {n}", f"class {n}") for n in range(50)]), "MW-208"),
+        ([("one", "a")], "MW-205"),
+        ([(f"text {n}", "a") for n in range(50)], "MW-205"),
+        ([("same", "a")] * 50, "MW-205"),
+        ([("one", "a"), ("two", "b")], "MW-208"),
+        ([(f"text {n}", f"class {n}") for n in range(50)], "MW-208"),
     ],
 )
 def test_data_that_cannot_be_learnt_from_is_refused(
-    stage: Runner, table: Any, code: str
+    stage: Runner, labelled: Maker, table: Any, code: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        stage({"source": table}, clean=ALL, limits={"dropped": 1.0})
+        stage({"source": labelled(*table)}, clean=ALL, limits={"dropped": 1.0})
     assert caught.value.problem.code == code
 
 
@@ -177,7 +190,9 @@ def test_a_file_with_a_header_only_says_so(tmp_path: Path) -> None:
     assert "the source holds no rows" in caught.value.problem.seen
 
 
-def test_a_test_file_without_usable_rows_is_an_error_that_says_why(stage: Runner) -> None:
+def test_a_test_file_without_usable_rows_is_an_error_that_says_why(
+    stage: Runner, many: Maker, labelled: Maker
+) -> None:
     tables = {"train": many(100), "test": labelled(("hidden", None))}
     with pytest.raises(UserError) as caught:
         stage(tables)
@@ -186,7 +201,9 @@ def test_a_test_file_without_usable_rows_is_an_error_that_says_why(stage: Runner
     assert "missing-label 1" in caught.value.problem.seen
 
 
-def test_integer_codes_become_the_names_that_the_source_declares(stage: Runner) -> None:
+def test_integer_codes_become_the_names_that_the_source_declares(
+    stage: Runner, many: Maker
+) -> None:
     table = [{"text": row["text"], "label": n % 2} for n, row in enumerate(many(60))]
     table.append({"text": "a hidden label", "label": -1})
     made = stage({"source": table}, names={"label": ["no", "yes"]})
@@ -194,7 +211,7 @@ def test_integer_codes_become_the_names_that_the_source_declares(stage: Runner) 
     assert made.ledger["dropped"] == {"missing-label": 1}
 
 
-def test_lists_of_labels_make_the_task_multi_label(stage: Runner) -> None:
+def test_lists_of_labels_make_the_task_multi_label(stage: Runner, many: Maker) -> None:
     table = [{"text": row["text"], "label": ["a", "b"][: n % 3]} for n, row in enumerate(many(60))]
     made = stage({"source": table})
     assert made.dataset.info.multi_label
@@ -203,7 +220,7 @@ def test_lists_of_labels_make_the_task_multi_label(stage: Runner) -> None:
     assert made.audit["conflicts"]["texts"] == 0
 
 
-def test_slices_are_kept_as_text(stage: Runner) -> None:
+def test_slices_are_kept_as_text(stage: Runner, many: Maker) -> None:
     table = [{**row, "age": n if n % 2 else None} for n, row in enumerate(many(60))]
     made = stage({"source": table}, slices=["age"])
     assert made.dataset.info.slices == ["age"]
@@ -211,15 +228,17 @@ def test_slices_are_kept_as_text(stage: Runner) -> None:
     assert all(value == (str(row) if row % 2 else None) for row, value in values.items())
 
 
-def test_half_a_surrogate_pair_is_repaired(stage: Runner) -> None:
+def test_half_a_surrogate_pair_is_repaired(stage: Runner, many: Maker) -> None:
     made = stage({"source": [*many(60), {"text": "bad \ud83d end", "label": "class 0"}]})
     assert made.ledger["repairs"] == {"invalid-unicode": 1}
     assert made.ledger["repaired"] == 1
 
 
-def test_a_very_long_row_and_emoji_and_chinese_pass(stage: Runner) -> None:
-    long = "长文本 with words " * 60_000
-    extra = [{"text": t, "label": "class 1"} for t in (long, long + "!", "👩‍👩‍👧 ok", "很好吃，下次再来")]
+def test_a_very_long_row_and_emoji_and_chinese_pass(stage: Runner, many: Maker) -> None:
+    long = "长文本 with words " * 70_000
+    extra = [
+        {"text": t, "label": "class 1"} for t in (long, long + "!", "👩‍👩‍👧 ok", "很好吃，下次再来")
+    ]
     made = stage({"source": [*many(60), *extra]}, clean=ALL)
     assert made.ledger["dropped"] == {"near-duplicate": 1}
     assert max(len(text) for split in made.dataset.info.rows for text in made.texts(split)) > 10**6
@@ -254,7 +273,7 @@ def test_tagged_words_keep_their_tags_and_count_labelled_words(stage: Runner) ->
     assert made.audit["classes"]["PER"]["train"] == made.dataset.info.rows["train"] == 32
 
 
-def test_scores_of_sentence_pairs_are_read_as_pairs(stage: Runner) -> None:
+def test_scores_of_sentence_pairs_are_read_as_pairs(stage: Runner, many: Maker) -> None:
     table = [
         {"sentence1": row["text"], "sentence2": f"as {n}", "score": n / 10}
         for n, row in enumerate(many(50))
@@ -284,7 +303,7 @@ def test_default_cleaners_suit_the_task() -> None:
         (["corrupt-images"], "MW-106"),
     ],
 )
-def test_wrong_cleaners_are_refused(stage: Runner, clean: Any, code: str) -> None:
+def test_wrong_cleaners_are_refused(stage: Runner, clean: Any, code: str, many: Maker) -> None:
     with pytest.raises(UserError) as caught:
         stage({"source": many(30)}, clean=clean)
     assert caught.value.problem.code == code

@@ -28,7 +28,8 @@ VALUES = st.recursive(
     st.sampled_from([None, True, False, 0, 1, 2.0, 2.5, -1, "", "a", "abc", "card_lost"]),
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(
-        st.sampled_from(["text", "text_pair", "tokens", "words", "label", "score", "scores", "entities",
+        st.sampled_from(["text", "text_pair", "tokens", "words", "label", "score", "scores",
+                         "entities",
                          "start", "end", "other"]), inner, max_size=4),
     max_leaves=8,
 )  # fmt: skip

@@ -43,7 +43,7 @@ def code(error: pytest.ExceptionInfo[UserError]) -> str:
     return error.value.problem.code
 
 
-# -- rows -------------------------------------------------------------------------------------------
+# -- rows -----------------------------------------------------------------------------------------
 def test_rows_keep_their_order_and_columns_and_gain_the_answer(tmp_path: Path):
     rows = [["id", "question"], [1, 'with, "quotes"'], [2, "two\nlines"], [3, "中文😀"]]
     source = write_csv(tmp_path / "in.csv", rows)
@@ -75,7 +75,9 @@ def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path: Path):
     lines = (tmp_path / "out.csv.rejected.jsonl").read_text().splitlines()
     rejected = {row["line"]: row["reason"] for row in map(json.loads, lines)}
     assert list(rejected) == [3, 4, 5, 8]
-    assert "empty" in rejected[3] and "encoding" in rejected[4] and "3 fields" in rejected[5]
+    assert "empty" in rejected[3]
+    assert "encoding" in rejected[4]
+    assert "3 fields" in rejected[5]
     assert totals.rows == totals.predicted + totals.rejected == 7
     assert totals.as_dict()["in"] == 7
 
@@ -112,11 +114,13 @@ def test_every_format_reads_what_every_format_wrote(name: str, tmp_path: Path):
 def test_json_lines_keep_types_and_may_differ_in_keys(tmp_path: Path):
     source = tmp_path / "in.jsonl"
     source.write_text(
-        '{"text": "a", "n": 1, "deep": {"x": "\\ud800"}}\n"bare"\n\n{"text": 5}\n[1]\n{"text": nul}\n{"other": 1}\n'
+        '{"text": "a", "n": 1, "deep": {"x": "\\ud800"}}\n"bare"\n\n{"text": 5}\n'
+        '[1]\n{"text": nul}\n{"other": 1}\n'
     )
     totals = predict_file(BUNDLE, str(source), str(tmp_path / "out.jsonl"))
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert rows[0]["n"] == 1 and rows[0]["deep"] == {"x": "\ud800"}
+    assert rows[0]["n"] == 1
+    assert rows[0]["deep"] == {"x": "\ud800"}
     assert [row["label"] for row in rows] == labels("a", "bare", "5")
     assert (totals.rows, totals.rejected) == (6, 3)
     predict_file(BUNDLE, str(source), str(tmp_path / "out.csv"))
@@ -131,19 +135,20 @@ def test_json_lines_keep_types_and_may_differ_in_keys(tmp_path: Path):
 
 
 def test_parquet_keeps_its_types(tmp_path: Path):
-    import datetime
+    import datetime as dt
 
     import pyarrow as pa
     from pyarrow import parquet
 
-    day = datetime.date(2024, 2, 29)
+    day = dt.date(2024, 2, 29)
     table = pa.table(
         {"text": ["a", None, "b"], "day": [day] * 3, "n": pa.array([1, 2, 3], pa.int16())}
     )
     parquet.write_table(table, tmp_path / "in.parquet")
     totals = predict_file(BUNDLE, str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet"))
     found = parquet.read_table(tmp_path / "out.parquet")
-    assert found.schema.field("n").type == pa.int16() and found["day"].to_pylist() == [day] * 2
+    assert found.schema.field("n").type == pa.int16()
+    assert found["day"].to_pylist() == [day] * 2
     assert found["label"].to_pylist() == labels("a", "b")
     assert totals.rejected == 1
 
@@ -166,7 +171,7 @@ def test_windows_lines_semicolons_and_a_text_a_line(tmp_path: Path):
     assert totals.rejected == 1
 
 
-# -- tasks ------------------------------------------------------------------------------------------
+# -- tasks ----------------------------------------------------------------------------------------
 def test_pairs_entities_numbers_and_images(tmp_path: Path):
     import base64
 
@@ -202,7 +207,7 @@ def test_pairs_entities_numbers_and_images(tmp_path: Path):
     )
 
 
-# -- columns ----------------------------------------------------------------------------------------
+# -- columns --------------------------------------------------------------------------------------
 def test_the_column_is_the_one_asked_for_then_the_trained_one_then_a_usual_one(tmp_path: Path):
     source = write_csv(tmp_path / "in.csv", [["ticket", "body", "text"], ["t", "b", "x"]])
 
@@ -223,7 +228,8 @@ def test_no_known_column_is_told_with_the_columns_seen(tmp_path: Path):
     with pytest.raises(UserError) as caught:
         predict_file(BUNDLE, str(source), str(tmp_path / "out.csv"))
     assert code(caught) == "MW-606"
-    assert "ticket, when" in caught.value.problem.seen and "--column" in caught.value.problem.fix
+    assert "ticket, when" in caught.value.problem.seen
+    assert "--column" in caught.value.problem.fix
     with pytest.raises(UserError) as caught:
         predict_file(BUNDLE, str(source), str(tmp_path / "out.csv"), Options(("tiket",)))
     assert "`ticket`" in caught.value.problem.fix
@@ -246,7 +252,7 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path):
         predict_file(BUNDLE, out, out)
 
 
-# -- killed and resumed -----------------------------------------------------------------------------
+# -- killed and resumed ---------------------------------------------------------------------------
 PROGRAM = """
 import sys
 from modelwright.engines._streaming import predict_file
@@ -299,7 +305,8 @@ def test_a_killed_prediction_resumes_to_the_same_bytes(name: str, rows: int, tmp
     assert resumed.as_dict()["predicted"] == whole.predicted
     assert target.read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
     rejected = [path.read_bytes() for path in sorted(tmp_path.glob("*.rejected.jsonl"))]
-    assert len(rejected) == 2 and rejected[0] == rejected[1]
+    assert len(rejected) == 2
+    assert rejected[0] == rejected[1]
     assert not list(tmp_path.glob("*.partial*"))
 
 
@@ -355,7 +362,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path):
     assert peak(16_000) < peak(4_000) + 4_000_000
 
 
-# -- standard streams -------------------------------------------------------------------------------
+# -- standard streams -----------------------------------------------------------------------------
 @pytest.mark.parametrize("given", [b"first\nsecond\n", b'{"text": "first"}\n{"text": "second"}\n'])
 def test_standard_input_to_standard_output(given: bytes):
     program = (

@@ -24,24 +24,28 @@ def fetch(*bundles: FakeBundle) -> tuple[str, str]:
 
 
 def known(html: str) -> dict:
-    return json.loads(re.search(r'id="known">(.*?)</script>', html, re.S).group(1))
+    return json.loads(re.search(r'id="known">(.*?)</script>', html, re.DOTALL).group(1))
 
 
 def test_only_the_pages_own_style_and_script_may_run():
     html, policy = fetch(FakeBundle())
-    [style] = re.findall(r"<style>(.*?)</style>", html, re.S)
-    [script] = re.findall(r"<script>(.*?)</script>", html, re.S)
+    [style] = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
     for text in (style, script):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy
-    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
 
 
 def test_nothing_is_fetched_from_elsewhere():
     html, _ = fetch(FakeBundle())
     assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", html)
-    assert "@import" not in html and "url(" not in html.replace('href="data:,"', "")
-    assert "innerHTML" not in html and " style=" not in html and "onclick=" not in html
+    assert "@import" not in html
+    assert "url(" not in html.replace('href="data:,"', "")
+    assert "innerHTML" not in html
+    assert " style=" not in html
+    assert "onclick=" not in html
 
 
 def test_a_bundles_words_cannot_end_the_script(tmp_path: Path):

@@ -66,11 +66,12 @@ def test_the_start_line_tells_where_and_what(tmp_path: Path):
         assert httpx.get(f"{running.url}/health/ready").json()["ready"] is True
         running.process.send_signal(signal.SIGTERM)
         _, said = running.process.communicate(timeout=10)
-    assert "curl" in said and running.url in said
+    assert "curl" in said
+    assert running.url in said
 
 
 def test_fifty_callers_at_once_each_get_their_own_answer(tmp_path: Path):
-    """The answers equal those of a lone caller, request after request, image of the single calls."""
+    """The answers equal those that a lone caller gets, request after request."""
     texts = {caller: [f"caller {caller} asks {n}" for n in range(6)] for caller in range(50)}
     alone = FakeBundle()
 
@@ -143,7 +144,8 @@ def test_a_taken_port_is_told_with_another_one():
             run([FakeBundle()], Settings(port=port))
     problem = caught.value.problem
     assert problem.code == "MW-710"
-    assert str(port) in problem.seen and "--port" in problem.fix
+    assert str(port) in problem.seen
+    assert "--port" in problem.fix
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a" * 300])

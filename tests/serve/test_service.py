@@ -43,7 +43,7 @@ def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return document
 
 
-# -- answers ----------------------------------------------------------------------------------------
+# -- answers --------------------------------------------------------------------------------------
 def test_each_input_gets_its_prediction_in_order(client: TestClient):
     texts = ["my card is lost", {"text": "hello"}, "银行卡丢了"]
     response = ask(client, *texts)
@@ -105,7 +105,7 @@ def test_two_bundles_of_one_name_are_refused():
         create_app([])
 
 
-# -- images -----------------------------------------------------------------------------------------
+# -- images ---------------------------------------------------------------------------------------
 def test_images_come_as_base64_or_as_files_with_equal_answers(tmp_path: Path):
     bundle = FakeBundle(task="image-classification").save(tmp_path)
     with TestClient(create_app([bundle])) as opened:
@@ -126,7 +126,7 @@ def test_files_for_a_text_model_are_415(client: TestClient):
     problem(client.post("/v1/predict", files={"file": ("a.txt", b"hi")}), 415, "MW-705")
 
 
-# -- refusals ---------------------------------------------------------------------------------------
+# -- refusals -------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("inputs", "field"),
     [
@@ -187,7 +187,7 @@ def test_routes_and_methods_that_are_not_there(client: TestClient):
     assert client.head("/health/live").status_code == 200
 
 
-# -- failures ---------------------------------------------------------------------------------------
+# -- failures -------------------------------------------------------------------------------------
 def test_a_failing_model_is_a_500_without_internals_and_the_service_stays(client: TestClient):
     said = problem(ask(client, "poison"), 500, "MW-709")
     assert "fake" not in json.dumps(said)
@@ -209,6 +209,20 @@ def test_a_poisoned_request_fails_alone_among_those_that_share_its_batch():
     assert max(bundle.calls) > 1
 
 
+def test_requests_to_an_int8_model_share_no_call_since_it_would_change_their_answers():
+    bundle = FakeBundle(seconds=0.01)
+    bundle.variant["precision"] = "int8"
+
+    async def everybody() -> None:
+        transport = httpx.ASGITransport(create_app([bundle]))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            posts = (http.post("/v1/predict", json={"inputs": [f"text {n}"]}) for n in range(8))
+            await asyncio.gather(*posts)
+
+    asyncio.run(everybody())
+    assert set(bundle.calls) == {1}
+
+
 def test_a_full_queue_is_503_with_retry_after_and_empties_again():
     bundle = FakeBundle(seconds=0.2)
     limits = Settings(max_queue_items=4, max_batch=2)
@@ -224,7 +238,8 @@ def test_a_full_queue_is_503_with_retry_after_and_empties_again():
     refused = [response for response in first if response.status_code == 503]
     assert 0 < len(refused) < 20
     for response in refused:
-        assert problem(response, 503, "MW-706") and response.headers["retry-after"] == "1"
+        assert problem(response, 503, "MW-706")
+        assert response.headers["retry-after"] == "1"
     assert later.status_code == 200
 
 
@@ -258,7 +273,7 @@ def test_no_body_at_all_makes_the_service_fail(client: TestClient, body: bytes):
         assert response.json()["code"].startswith("MW-7")
 
 
-# -- probes and metrics -----------------------------------------------------------------------------
+# -- probes and metrics ---------------------------------------------------------------------------
 def test_ready_follows_the_golden_rows(tmp_path: Path):
     good = FakeBundle().save(tmp_path / "good")
     with TestClient(create_app([good])) as opened:

@@ -22,6 +22,7 @@ from modelwright.errors import ModelwrightError, Problem, UserError, did_you_mea
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 DONE, OURS, YOURS, INTERRUPTED = 0, 1, 2, 130
+_COMPLETION = (["--install-completion"], ["--show-completion"])
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -46,12 +47,12 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _prefer_utf8() -> None:
     """Under a C locale, text that the terminal cannot show is escaped instead of failing."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors="backslashreplace")
 
 
 def _dispatch(arguments: list[str], *, as_json: bool) -> int:
-    if "_MW_COMPLETE" in os.environ or arguments[:1] == ["--install-completion"]:
+    if "_MW_COMPLETE" in os.environ or arguments[:1] in _COMPLETION:
         from modelwright.cli.completion import complete
 
         return complete(arguments)
@@ -143,7 +144,8 @@ def command_of(verb: str) -> Any:
             context_settings={"help_option_names": ["-h", "--help"]},
         )(module.command)
     for registered in app.registered_commands:
-        registered.callback = _with_json(registered.callback)
+        if registered.callback is not None:
+            registered.callback = _with_json(registered.callback)
     return typer.main.get_command(app)
 
 

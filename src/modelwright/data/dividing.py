@@ -9,7 +9,7 @@ import numpy as np
 
 from modelwright.data.chunks import combine
 from modelwright.data.leaks import Leaks, near_pairs
-from modelwright.data.splitting import NAMES, Wanted, check_fractions, divide, strata, wanted
+from modelwright.data.splitting import NAMES, TRAIN, Wanted, check_fractions, divide, strata, wanted
 from modelwright.errors import UserError
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def _divide(cleaned: Cleaned) -> Division:
         divided = frozenset({0, *(NAMES.index(name) for name in counts)})
     leaks = Leaks(rows, codes, cleaned.account, remove=request.leaks == "remove")
     _remove_leaks(cleaned, leaks)
+    if not (rows.alive & (codes == TRAIN)).any():
+        raise _no_rows("train", cleaned.inputs[0].source.location, cleaned.account)
     return Division(codes, divided, sizes, leaks.report, leaks.unknown_labels())
 
 

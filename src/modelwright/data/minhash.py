@@ -143,12 +143,12 @@ def _hash_into(
     In 32 bits: two shingles of one text then collide once in 10^5 texts, which moves an estimate
     by a hundredth; exact comparison follows anyway.
     """
-    padding = "\0" * (width - 1)
+    padding = "\0" * width
     joined = (padding.join(pieces) + padding).encode("utf-32-le", "replace")
     points = np.frombuffer(joined, "<u4")
     lengths = np.array([len(piece) for piece in pieces], np.int64)
     counts = np.maximum(lengths - width + 1, 1)
-    starts = np.cumsum(lengths + width - 1) - (lengths + width - 1)
+    starts = np.cumsum(lengths + width) - (lengths + width)
     rolled = points[: len(points) - width + 1] + np.uint32(width)
     for step in range(1, width):
         rolled *= _BASE

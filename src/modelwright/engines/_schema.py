@@ -19,13 +19,13 @@ from typing import Any
 from modelwright.errors import UserError
 
 _NOTES = frozenset(
-    "$schema $id $comment title description default examples format deprecated readOnly writeOnly "
-    "contentEncoding contentMediaType".split()
-)
+    ("$schema", "$id", "$comment", "title", "description", "default", "examples", "format",
+     "deprecated", "readOnly", "writeOnly", "contentEncoding", "contentMediaType")
+)  # fmt: skip
 _ASSERTIONS = frozenset(
-    "type enum const properties required additionalProperties items minItems maxItems minLength "
-    "maxLength pattern minimum maximum anyOf".split()
-)
+    ("type", "enum", "const", "properties", "required", "additionalProperties", "items", "minItems",
+     "maxItems", "minLength", "maxLength", "pattern", "minimum", "maximum", "anyOf")
+)  # fmt: skip
 _PYTHON: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),

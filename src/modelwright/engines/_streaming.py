@@ -276,7 +276,7 @@ def _image(value: Any, folder: Path) -> tuple[Any, str]:
         return None, f"no image file {str(value)[:200]}"
 
 
-# -- columns ----------------------------------------------------------------------------------------
+# -- columns --------------------------------------------------------------------------------------
 def choose_columns(
     bundle: Bundle, columns: Sequence[str], wanted: Sequence[str] = ()
 ) -> dict[str, str]:
@@ -334,20 +334,20 @@ def _no_column(bundle: Bundle, columns: Sequence[str], seen: str, fix: str) -> U
     )
 
 
-# -- output -----------------------------------------------------------------------------------------
+# -- output ---------------------------------------------------------------------------------------
 def _open_output(
     plan: _Plan, reader: Reader, target: str, options: Options
 ) -> FileOutput | StreamOutput:
     told = options.out_format or (format_of(target) if target != "-" else None)
-    format = told or {"txt": "csv", "parquet": "jsonl"}.get(reader.format, reader.format)
-    form = _form(plan, reader, format)
+    chosen = told or {"txt": "csv", "parquet": "jsonl"}.get(reader.format, reader.format)
+    form = _form(plan, reader, chosen)
     if target == "-":
-        if format == "parquet":
+        if chosen == "parquet":
             raise _mismatch("parquet cannot be written to standard output", "--out OUT.parquet")
         return StreamOutput(form)
-    if target.endswith(".gz") and format != "parquet":
+    if target.endswith(".gz") and chosen != "parquet":
         form = Gzipped(form)
-    return FileOutput(Path(target), form, _job(plan, reader, format))
+    return FileOutput(Path(target), form, _job(plan, reader, chosen))
 
 
 def _form(plan: _Plan, reader: Reader, format: str) -> Form:
@@ -364,7 +364,7 @@ def _form(plan: _Plan, reader: Reader, format: str) -> Form:
 
 
 def _all_columns(reader: Reader) -> list[str]:
-    """Every key of a JSON lines file, in the order met: it is read twice, for a header needs them."""
+    """Every key of a JSON lines file, in the order met: read twice, for a header needs them."""
     if reader.source == "-":
         raise _mismatch("JSON lines of standard input have no fixed columns", "--out OUT.jsonl")
     again = Reader(reader.source, reader.format)

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TextIO
+from typing import IO, Any, BinaryIO
 
 from modelwright.errors import UserError
 
@@ -62,7 +62,7 @@ class Reader:
         self.source = source
         self._raw = _open_bytes(source)
         self._bytes = _buffered(self._raw, source)
-        self._text: TextIO | None = None
+        self._text: io.TextIOWrapper | None = None
         self._table: Any = None
         self.delimiter = ","
         try:
@@ -100,6 +100,9 @@ class Reader:
         """Close the file (never stdin)."""
         if self.source != "-":
             self._raw.close()
+        elif self._text is not None:
+            self._text.detach()
+            self._bytes.detach()
 
     # -- opening ----------------------------------------------------------------------------------
     def _guess(self) -> str:

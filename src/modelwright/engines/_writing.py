@@ -2,7 +2,7 @@
 
     OUT.partial                 rows so far; OUT when finished
     OUT.partial.rejected.jsonl  rows set aside so far; OUT.rejected.jsonl when finished
-    OUT.partial.json            the journal: how many input rows are done, how long the two files are
+    OUT.partial.json            the journal: input rows done, lengths of the two files
 
 After each window the two files are flushed to disk, then the journal is replaced. A killed process
 leaves at most one window beyond the journal; the next one cuts it off and goes on, so that
@@ -222,7 +222,7 @@ class FileOutput:
             ) from error
 
     def _resume(self, job: dict[str, Any]) -> Journal:
-        """Cut both files to what the journal vouches for; start anew where it vouches for nothing."""
+        """Cut both files to what the journal vouches for; start anew if it is another job's."""
         try:
             found = Journal(**read_json(self._journal_file))
         except (OSError, ValueError, TypeError):

@@ -9,14 +9,14 @@ not hide the next mistake.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from modelwright.errors import Problem, RecipeError
+from modelwright.errors import Problem, RecipeError, UserError
 from modelwright.recipe.combinations import contradictions, facts_of
-from modelwright.recipe.files import check_files
+from modelwright.recipe.files import check_files, looks_like_path
 from modelwright.recipe.load import Loaded, load
 from modelwright.recipe.parts import check_part, named
 from modelwright.recipe.places import SET, Path, Places
@@ -46,16 +46,29 @@ class Checked:
     folder: FilePath
 
 
-def check(path: FilePath | str, sets: Sequence[str] = ()) -> Recipe:
+BaseJudge = Callable[[str, str, FilePath], None]
+"""Raises UserError where a base (name, modality, recipe's folder) cannot be used; from models/."""
+
+
+def check(
+    path: FilePath | str, sets: Sequence[str] = (), judge_base: BaseJudge | None = None
+) -> Recipe:
     """Read and check a recipe with `--set KEY=VALUE` overrides.
+
+    Args:
+        path: the recipe.
+        sets: overrides.
+        judge_base: looks at `base`; without it only a missing folder is found.
 
     Raises:
         RecipeError: every mistake, in the order of the file.
     """
-    return check_with_places(path, sets).recipe
+    return check_with_places(path, sets, judge_base).recipe
 
 
-def check_with_places(path: FilePath | str, sets: Sequence[str] = ()) -> Checked:
+def check_with_places(
+    path: FilePath | str, sets: Sequence[str] = (), judge_base: BaseJudge | None = None
+) -> Checked:
     """As `check`, with the places that comments and later errors need."""
     loaded = load(path, sets)
     findings = _future_stages(loaded)
@@ -66,6 +79,8 @@ def check_with_places(path: FilePath | str, sets: Sequence[str] = ()) -> Checked
     if recipe is not None:
         known = [finding.path for finding in findings]
         meaning = _meaning(recipe, loaded)
+        if judge_base is not None:
+            meaning += _base(recipe, loaded, judge_base)
         findings += [new for new in meaning if not _overshadowed(new.path, known)]
     findings.sort(key=lambda finding: loaded.places.at(finding.path).column or 0)
     problems = loaded.problems + [_problem(finding, loaded.places) for finding in findings]
@@ -137,6 +152,18 @@ def _meaning(recipe: Recipe, loaded: Loaded) -> list[Finding]:
     files = check_files(recipe, loaded.folder)
     findings += [found for found in files if found.path not in misread]
     return findings + conflicts
+
+
+def _base(recipe: Recipe, loaded: Loaded, judge: BaseJudge) -> list[Finding]:
+    modality = facts_of(recipe, loaded.places).modality
+    if not recipe.base or not modality or looks_like_path(recipe.base):
+        return []
+    try:
+        judge(recipe.base, modality, loaded.folder)
+    except UserError as error:
+        problem = error.problem
+        return [Finding(("base",), problem.code, problem.seen, problem.expected, problem.fix)]
+    return []
 
 
 def _raw(values: Any, path: Path) -> Any:

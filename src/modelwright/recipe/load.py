@@ -262,7 +262,9 @@ def _fits(holder: Any, step: str | int) -> bool:
 
 
 def _assign(holder: Any, step: str | int, value: Any) -> None:
-    if isinstance(holder, list) and step == len(holder):
+    if isinstance(holder, dict):
+        holder[step] = value
+    elif step == len(holder):
         holder.append(value)
     else:
         holder[step] = value

@@ -54,34 +54,38 @@ class Part(Section):
 class Splits(Section):
     """Where each split comes from: a file, or a fraction of what no file gives."""
 
-    train: str | None = Field(None, description="File with the training rows.")
+    train: str | None = Field(default=None, description="File with the training rows.")
     validation: str | Fraction | None = Field(
-        None, description="File, or share of the training rows held out to choose the best epoch."
+        default=None,
+        description="File, or share of the training rows held out to choose the best epoch.",
     )
     test: str | Fraction | None = Field(
-        None, description="File, or share held out for the report; never seen in training."
+        default=None, description="File, or share held out for the report; never seen in training."
     )
     groups: str | None = Field(
-        None, description="Column whose equal values stay in one split (a customer, a document)."
+        default=None,
+        description="Column whose equal values stay in one split (a customer, a document).",
     )
-    stratify: bool = Field(True, description="Keep the share of every class equal across splits.")
+    stratify: bool = Field(
+        default=True, description="Keep the share of every class equal across splits."
+    )
 
 
 class DataLimits(Section):
     """Limits that stop a run."""
 
-    dropped: Fraction = Field(0.05, description="Share of rows that may be dropped.")
+    dropped: Fraction = Field(default=0.05, description="Share of rows that may be dropped.")
 
 
 class Data(Section):
     """The rows: where they come from, how they are read, cleaned and split."""
 
     source: str | None = Field(
-        None,
+        default=None,
         description="File, folder, glob, hf://NAME, s3://BUCKET/KEY, sql://URL?query=SELECT; "
         "not needed when every split names its file.",
     )
-    format: str = Field("auto", description="How to read it; `mw list sources`.")
+    format: str = Field(default="auto", description="How to read it; `mw list sources`.")
     options: dict[str, Any] = Field(
         default_factory=dict, description="Options of the format (delimiter, encoding, sheet, ...)."
     )
@@ -93,10 +97,12 @@ class Data(Section):
     )
     splits: Splits = Field(default_factory=Splits)
     clean: list[Part] | None = Field(
-        None, description="Cleaners in order; derived: those that suit the task. [] for none."
+        default=None,
+        description="Cleaners in order; derived: those that suit the task. [] for none.",
     )
     augment: list[Part] | None = Field(
-        None, description="Augmenters of training examples; derived for images. [] for none."
+        default=None,
+        description="Augmenters of training examples; derived for images. [] for none.",
     )
     limits: DataLimits = Field(default_factory=DataLimits)
 
@@ -105,39 +111,49 @@ class Finetune(Section):
     """Training. What is not pinned is derived from effort, task and data."""
 
     method: Part = Field(default_factory=lambda: Part(name="full"), description="full, head, lora.")
-    epochs: Annotated[float, Field(gt=0, le=1000)] | None = Field(None, description="Derived.")
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(None, description="Derived.")
+    epochs: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None, description="Derived."
+    )
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Derived."
+    )
     batch_rows: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Rows a step; derived from the rows. The token budget may hold fewer."
+        default=None,
+        description="Rows a step; derived from the rows. The token budget may hold fewer.",
     )
     batch_tokens: Annotated[int, Field(ge=16)] | None = Field(
-        None, description="Most tokens a step, padding included; derived."
+        default=None, description="Most tokens a step, padding included; derived."
     )
     max_tokens: Annotated[int, Field(ge=8, le=32768)] | None = Field(
-        None, description="Longest text in tokens; derived from the data and the base."
+        default=None, description="Longest text in tokens; derived from the data and the base."
     )
-    warmup: Fraction | None = Field(None, description="Share of steps with a rising rate; derived.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.01, description="AdamW weight decay.")
+    warmup: Fraction | None = Field(
+        default=None, description="Share of steps with a rising rate; derived."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        default=0.01, description="AdamW weight decay."
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = Field(
-        None, description="Dropout of backbone and head; derived: the base's own."
+        default=None, description="Dropout of backbone and head; derived: the base's own."
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] | None = Field(
-        None, description="Derived."
+        default=None, description="Derived."
     )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: rare classes weigh more in the loss."
+        default="none", description="balanced: rare classes weigh more in the loss."
     )
     early_stopping: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Evaluations without gain before training stops; 0 never; derived."
+        default=None,
+        description="Evaluations without gain before training stops; 0 never; derived.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 where this processor runs it faster."
+        default="auto", description="auto: bf16 where this processor runs it faster."
     )
     pooling: Literal["mean", "cls"] | None = Field(
-        None, description="How token vectors become one; derived: the base's own."
+        default=None, description="How token vectors become one; derived: the base's own."
     )
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
-        None, description="Height and width in pixels; derived from the data and the base."
+        default=None, description="Height and width in pixels; derived from the data and the base."
     )
     report_to: list[Literal["tensorboard", "mlflow"]] = Field(
         default_factory=list, description="Where Trainer reports besides the run folder."
@@ -147,7 +163,7 @@ class Finetune(Section):
 class Evaluate(Section):
     """What is measured on the test rows."""
 
-    suites: list[Part] | None = Field(None, description="Derived: quality and speed.")
+    suites: list[Part] | None = Field(default=None, description="Derived: quality and speed.")
     limits: dict[str, float] = Field(
         default_factory=dict,
         description="Lowest value of a metric that the run accepts ({accuracy: 0.9}).",
@@ -162,17 +178,21 @@ class Package(Section):
         description="torch, onnx (fp32, and int8 where its quality holds).",
     )
     max_drop: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="Points of the main metric that int8 may lose and still be included."
+        default=1.0,
+        description="Points of the main metric that int8 may lose and still be included.",
     )
     golden: Annotated[int, Field(ge=1, le=1000)] = Field(
-        32, description="Test rows kept with their answers so that `mw verify` can replay them."
+        default=32,
+        description="Test rows kept with their answers so that `mw verify` can replay them.",
     )
 
 
 class Slo(Section):
     """What the service promises."""
 
-    p99_ms: Annotated[float, Field(gt=0)] | None = Field(None, description="99th percentile.")
+    p99_ms: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="99th percentile."
+    )
 
 
 class Serve(Section):
@@ -188,13 +208,15 @@ class Recipe(Section):
         description="Name of the run and of the bundle: letters, digits, -."
     )
     task: Part = Field(description="What is solved; `mw list tasks`.")
-    effort: Effort = Field("standard", description="One dial from which the rest is derived.")
+    effort: Effort = Field(
+        default="standard", description="One dial from which the rest is derived."
+    )
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        0, description="Seed of every random choice."
+        default=0, description="Seed of every random choice."
     )
     data: Data = Field(description="The rows.")
     base: str | None = Field(
-        None,
+        default=None,
         description="Catalogue name, hub id, folder, or scratch[:SIZE]; derived by task, language.",
     )
     finetune: Finetune = Field(default_factory=Finetune)

@@ -106,12 +106,16 @@ def _resolve(model: type[BaseModel], values: Any, location: tuple[str | int, ...
     """The part of an error's location that is really in the values; stops at a part."""
     path: Path = ()
     for step in location:
-        there = isinstance(values, dict) and step in values
-        there = there or (isinstance(values, list) and isinstance(step, int) and step < len(values))
-        if not there or (path and _is_part(model, path)):
+        if (path and _is_part(model, path)) or not _holds(values, step):
             break
         path, values = (*path, step), values[step]
     return path
+
+
+def _holds(values: Any, step: str | int) -> bool:
+    if isinstance(values, list):
+        return isinstance(step, int) and step < len(values)
+    return isinstance(values, dict) and step in values
 
 
 def lookup(values: Any, path: Path) -> Any:

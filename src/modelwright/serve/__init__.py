@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     """Public names on first use, so that `mw serve --help` needs no server library."""
     if name == "create_app":
-        from modelwright.serve.app import create_app as found
-    elif name == "run":
-        from modelwright.serve.stage import run as found
-    elif name == "Settings":
-        from modelwright.serve.settings import Settings as found
-    else:
-        raise AttributeError(name)
-    return found
+        from modelwright.serve.app import create_app
+
+        return create_app
+    if name == "run":
+        from modelwright.serve.stage import run
+
+        return run
+    if name == "Settings":
+        from modelwright.serve.settings import Settings
+
+        return Settings
+    raise AttributeError(name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from modelwright.errors import UserError, did_you_mean
 from modelwright.serve._metrics import Metrics
 from modelwright.serve._model import ServedModel, shaped
-from modelwright.serve._worker import Busy
+from modelwright.serve._worker import QueueFullError
 from modelwright.serve.problems import ServiceError
 from modelwright.serve.protocols import PredictRequest
 from modelwright.serve.settings import Settings
@@ -94,11 +94,11 @@ class Service:
         model.check(inputs, request.parameters)
         try:
             answers = await asyncio.wrap_future(model.submit(inputs, size))
-        except Busy:
+        except QueueFullError:
             raise self._unavailable("too many inputs wait for the model") from None
         except ServiceError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the caller is told without internals
             _LOG.error("%s failed on %d inputs", model.name, len(inputs), exc_info=error)
             detail = "the model failed; the service goes on"
             raise ServiceError("MW-709", detail, fix="report the request_id") from None

@@ -2,7 +2,7 @@
 
 Nobody waits for a batch to fill: when the model is free it takes what is there, up to `max_batch`
 inputs. Under load requests therefore share calls; alone a request starts at once. The queue is
-bounded in inputs and in bytes, so that overload is told (`Busy`) instead of growing.
+bounded in inputs and in bytes, so that overload is told (`QueueFullError`) instead of growing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 
-class Busy(Exception):
+class QueueFullError(Exception):
     """The queue is full, or the worker is closing."""
 
 
@@ -78,7 +78,7 @@ class Worker:
         """Queue a job. A request that would wait alone is always taken.
 
         Raises:
-            Busy: the queue is full or closing.
+            QueueFullError: the queue is full or closing.
         """
         with self._changed:
             full = (
@@ -86,7 +86,7 @@ class Worker:
                 or self._bytes + job.size > self._limits.bytes
             )
             if self._closing or (full and self._waiting):
-                raise Busy
+                raise QueueFullError
             self._waiting.append(job)
             self._items += len(job.inputs)
             self._bytes += job.size

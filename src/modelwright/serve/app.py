@@ -123,7 +123,7 @@ class Envelope:
             await (refusal or self.app)(scope, receive, send_on)
         except ClientDisconnect:
             status = CLIENT_LEFT
-        except Exception:
+        except Exception:  # noqa: BLE001 - the last net: MW-709, and the service goes on
             _LOG.exception("request %s failed", exchange.request_id)
             if status == CLIENT_LEFT:
                 error = ServiceError("MW-709", "the service failed", fix="report the request_id")

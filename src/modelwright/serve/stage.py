@@ -1,4 +1,4 @@
-"""The service as a process: takes the port, serves, drains on SIGTERM, leaves with the right code."""
+"""The service as a process: takes the port, serves, drains on SIGTERM, exits."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def run(bundles: Sequence[Bundle], settings: Settings, *, as_json: bool = False)
     """
     require_all(REQUIRES)
     listener = bind(settings.host, settings.port)
-    from modelwright.serve.app import Envelope, create_app
-
     import prometheus_client
+
+    from modelwright.serve.app import Envelope, create_app
 
     prometheus_client.disable_created_metrics()  # half of all series, read by nobody
     _log_to_stderr()
@@ -183,7 +183,7 @@ def curl(url: str, model: Any) -> str:
 
 
 def _url(host: str, port: int) -> str:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{port}"
 
 

@@ -85,10 +85,11 @@ class Input:
                 ):
                     yield inner
 
-    def archive(self) -> zipfile.ZipFile:
-        """The zip that holds this file; the caller closes it."""
-        with self._reading():
-            return zipfile.ZipFile(self._raw())
+    @contextlib.contextmanager
+    def archive(self) -> Iterator[zipfile.ZipFile]:
+        """The zip that holds this file."""
+        with self._reading(), self._raw() as file, zipfile.ZipFile(file) as archive:
+            yield archive
 
     def exists(self) -> bool:
         """Whether the file is there."""

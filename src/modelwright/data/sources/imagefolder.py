@@ -11,9 +11,11 @@ label. Rows hold the file's bytes under `image` and the class under `label`.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar, final
@@ -124,28 +126,27 @@ def _unwrapped(paths: list[list[str]]) -> list[list[str]]:
 
 def _contents(items: list[Input]) -> Iterator[bytes | str]:
     """Each file's bytes, or why it can't be read; a zip is opened once."""
-    opened: tuple[str, zipfile.ZipFile] | None = None
-    try:
+    with contextlib.ExitStack() as stack:
+        opened: tuple[str, zipfile.ZipFile] | None = None
         for item in items:
-            try:
-                if item.member is None:
-                    with item.stored() as file:
-                        yield file.read()
-                    continue
-                if opened is None or opened[0] != item.path:
-                    if opened:
-                        opened[1].close()
-                    opened = item.path, item.archive()
-                yield opened[1].read(item.member)
-            except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
-                yield str(error)
-            except UserError as error:
-                if error.problem.code == "MW-207":
-                    raise
-                yield error.problem.seen
-    finally:
-        if opened:
-            opened[1].close()
+            if item.member is not None and (opened is None or opened[0] != item.path):
+                stack.close()
+                opened = item.path, stack.enter_context(item.archive())
+            yield _content(item, opened[1] if opened else None)
+
+
+def _content(item: Input, archive: zipfile.ZipFile | None) -> bytes | str:
+    try:
+        if item.member is not None and archive is not None:
+            return archive.read(item.member)
+        with item.stored() as file:
+            return file.read()
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        return str(error)
+    except UserError as error:
+        if error.problem.code == "MW-207":
+            raise
+        return error.problem.seen
 
 
 def _fault(data: bytes) -> str | None:

@@ -193,7 +193,7 @@ def slice_value(group: dict[str, Any], value: str) -> Any:
     """A slice's value, in words where it is ours."""
     if group["kind"] == "unseen-entities":
         return _words.say(f"slice.{value}")
-    return value if value else _words.say("slice.empty")
+    return value or _words.say("slice.empty")
 
 
 def _confidence(run: Run) -> Iterator[Advice]:

@@ -275,6 +275,7 @@ def _training(run: Run) -> dict[str, Any] | None:
     lossy = [row for row in [*history, *checks] if row.get("loss") is not None]
     return {
         **found,
+        "best": best,
         "metric": metric,
         "losses": _charts_run.losses(history, checks) if lossy else None,
         "progress": _charts_run.progress(scored, metric, best, last) if scored else None,

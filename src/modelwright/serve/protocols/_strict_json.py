@@ -28,14 +28,14 @@ def loads(body: bytes, max_depth: int) -> Any:
         raise _malformed(f"not JSON: {error.msg} at {place}", "send valid JSON") from error
     except RecursionError as error:
         raise _too_deep(max_depth) from error
-    except ValueError as error:  # _Refused, or a number with thousands of digits
-        said = str(error) if isinstance(error, _Refused) else "a number has too many digits"
+    except ValueError as error:  # _RefusedError, or a number with thousands of digits
+        said = str(error) if isinstance(error, _RefusedError) else "a number has too many digits"
         raise _malformed(said) from error
     _inspect(value, max_depth)
     return value
 
 
-class _Refused(ValueError):
+class _RefusedError(ValueError):
     """Raised inside json.loads; its text is for the caller."""
 
 
@@ -46,13 +46,13 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            raise _Refused(f"the key {_shown(name)} is given twice in one object")
+            raise _RefusedError(f"the key {_shown(name)} is given twice in one object")
         seen.add(name)
     return found
 
 
 def _constant(name: str) -> Any:
-    raise _Refused(f"{name} is not JSON; numbers must be finite")
+    raise _RefusedError(f"{name} is not JSON; numbers must be finite")
 
 
 def _inspect(value: Any, max_depth: int) -> None:

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-TRAIN_ROWS, OTHER_ROWS = 800, 300
+TRAIN_ROWS, OTHER_ROWS = 600, 160
 
 
 def copy_some(data: Path, folder: Path, names: Sequence[str]) -> Path:

@@ -51,12 +51,12 @@ class Sizes:
 
 
 FULL = Sizes(rounds=3, warm=5, ours=200, peer=60, tutorial=20, bare=100, epochs=3)
-QUICK = Sizes(rounds=1, warm=2, ours=10, peer=5, tutorial=2, bare=8, epochs=0.5)
+QUICK = Sizes(rounds=1, warm=1, ours=4, peer=2, tutorial=1, bare=3, epochs=0.1)
 
 
 def main() -> None:
     """Parse, measure, report."""
-    parser = arguments(__doc__, "a few steps on 800 rows: shows that the program works, no more")
+    parser = arguments(__doc__, "a few steps on a few hundred rows: shows that the program works, no more")
     parser.add_argument("--epochs", type=float, help=f"whole trainings (default {FULL.epochs:g})")
     parser.add_argument("--rounds", type=int, help=f"rounds of rates (default {FULL.rounds})")
     options = parser.parse_args()

@@ -199,8 +199,10 @@ def against_bare(options: argparse.Namespace) -> dict[str, Any]:
     loop = loop_of(options.folder, options.warm + options.steps)
     batches = [collated(loop, batch) for batch in loop.batches]
     rounds: list[dict[str, float]] = []
-    for _ in range(options.rounds):
-        pair = {"bare": bare_times(loop, batches), "ours": our_times(loop)}
+    kinds = {"bare": lambda: bare_times(loop, batches), "ours": lambda: our_times(loop)}
+    for number in range(options.rounds):
+        order = list(kinds) if number % 2 == 0 else list(kinds)[::-1]
+        pair = {name: kinds[name]() for name in order}
         found = {name: times[-1] - times[options.warm - 1] for name, times in pair.items()}
         rounds.append({name: round(seconds, 3) for name, seconds in found.items()})
     ratio = float(np.median([each["bare"] / each["ours"] for each in rounds]))

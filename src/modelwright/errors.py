@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 CODES: dict[str, str] = {
     # 1xx: the recipe
-    "MW-101": "A key of the recipe is unknown. Keys are strict so that a typo never silently falls back to a default.",
+    "MW-101": "A key of the recipe is unknown; keys are strict so that a typo never means a default.",
     "MW-102": "A value in the recipe has the wrong type or lies outside its range.",
     "MW-103": "The recipe is not valid YAML 1.2 (a tab, an unclosed bracket, a duplicate key).",
     "MW-104": "A required key of the recipe is missing.",
-    "MW-105": "A name in the recipe (task, source format, cleaner, method, suite, ...) is not a known part.",
+    "MW-105": "A name in the recipe (task, format, cleaner, method, suite, ...) is no known part.",
     "MW-106": "Two settings of the recipe contradict each other or the task.",
     "MW-107": "A file or folder that the recipe names does not exist or cannot be read.",
     "MW-108": "The recipe uses ${VAR} but the environment variable is not set.",

@@ -154,5 +154,5 @@ def templated(count: int, varied: int) -> list[str]:
 )
 def test_crowded_buckets_take_linear_time(texts: Callable[[int], list[str]]) -> None:
     seconds(texts, 500)
-    small, large = seconds(texts, 3_000), seconds(texts, 12_000)
-    assert large < 4 * small * 2 + 0.5
+    small, large = seconds(texts, 2_000), seconds(texts, 8_000)
+    assert large < 2 * 4 * small + 0.5

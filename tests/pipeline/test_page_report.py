@@ -86,7 +86,8 @@ def files(labels: list[str] | None = None) -> dict[str, Any]:
             {"name": "data", "key": "data-1", "cached": True, "seconds": 1.0,
              "predicted_seconds": 2.0, "peak_mb": 90},
             {"name": "train", "key": "train-1", "cached": False, "seconds": 60.0,
-             "predicted_seconds": 50.0, "peak_mb": 900}]},
+             "predicted_seconds": 50.0, "peak_mb": 900,
+             "predicted_peak_mb": 800}]},
         "ledger.json": {"in": 120, "kept": 100, "repaired": 4, "repairs": {"encoding": 4},
                         "dropped": {"missing-label": 15, "exact-duplicate": 5}},
         "details/dataset.json": {

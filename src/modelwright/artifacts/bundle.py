@@ -26,7 +26,9 @@ def read_bundle(folder: Path) -> dict[str, Any]:
     """
     if not (folder / MANIFEST).is_file():
         hint = folder / "bundle"
-        fix = f"did you mean {hint}?" if (hint / MANIFEST).is_file() else "`mw run RECIPE` makes one"
+        fix = (
+            f"did you mean {hint}?" if (hint / MANIFEST).is_file() else "`mw run RECIPE` makes one"
+        )
         raise _not_a_bundle(folder, "there is no bundle.json in it", fix)
     try:
         manifest = read_json(folder / MANIFEST)

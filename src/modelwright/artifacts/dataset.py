@@ -74,7 +74,7 @@ class Dataset:
             ) from error
 
     def table(self, split: str) -> pa.Table:
-        """The rows of a split as a memory-mapped Arrow table (empty when there is no such split)."""
+        """The rows of a split as a memory-mapped Arrow table (empty without such a split)."""
         import pyarrow as pa
 
         path = self.folder / f"{split}.arrow"

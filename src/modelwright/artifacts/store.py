@@ -1,7 +1,7 @@
 """The folder that keeps artifacts by key; a killed run leaves no half artifact in it.
 
-    store/dataset-3f2a.../manifest.json ...     whole artifacts
-    store/.scratch/checkpoint-9be1.../          work that a killed run goes on from
+store/dataset-3f2a.../manifest.json ...     whole artifacts
+store/.scratch/checkpoint-9be1.../          work that a killed run goes on from
 """
 
 from __future__ import annotations

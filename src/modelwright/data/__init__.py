@@ -1,8 +1,8 @@
 """Rows from anywhere to a clean, split, accounted-for Dataset.
 
-    in:  data section of the recipe, the task          out: a Dataset folder with its ledger
+in:  data section of the recipe, the task          out: a Dataset folder with its ledger
 
-    source ─▶ canonical (the task checks a row) ─▶ cleaners ─▶ splits ─▶ cross-split check ─▶ Arrow
+source ─▶ canonical (the task checks a row) ─▶ cleaners ─▶ splits ─▶ cross-split check ─▶ Arrow
 """
 
 from __future__ import annotations

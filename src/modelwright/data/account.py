@@ -1,4 +1,4 @@
-"""The ledger with what the gate and the audit need besides: examples, and who counts towards limits."""
+"""The ledger, with what the gate needs besides: examples, and which reasons count."""
 
 from __future__ import annotations
 

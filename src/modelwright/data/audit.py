@@ -117,13 +117,14 @@ def conflicts(rows: RowStore) -> dict[str, Any]:
 
 def labelled_words(rows: RowStore, codes: np.ndarray) -> dict[str, Any]:
     """Share of training words with a tag other than O, and words by tag."""
-    import pyarrow.compute as pc
+    import pyarrow as pa
 
     chosen = np.flatnonzero(rows.alive & (codes == 0))
     counts: Counter[str] = Counter()
     for start in range(0, len(chosen), _TAG_ROWS):
         tags = rows.take(chosen[start : start + _TAG_ROWS], list(rows.kind.targets)).column(0)
-        for pair in pc.value_counts(pc.list_flatten(tags)).to_pylist():
+        flat = pa.chunked_array([chunk.flatten() for chunk in tags.chunks], type=pa.string())
+        for pair in flat.value_counts().to_pylist():
             counts[str(pair["values"])] += pair["counts"]
     words = counts.total()
     tagged = words - counts["O"]

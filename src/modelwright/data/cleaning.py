@@ -95,9 +95,7 @@ def passes(
     yield together
 
 
-def _show(
-    name: str, cleaner: Cleaner, chunk: Chunk, rows: RowStore, account: Account
-) -> None:
+def _show(name: str, cleaner: Cleaner, chunk: Chunk, rows: RowStore, account: Account) -> None:
     if not chunk.rows or (chunk.split in HELD_OUT and not cleaner.held_out):
         return
     cleaner.see(chunk)
@@ -106,9 +104,7 @@ def _show(
         account.repair(rows.place(index), reason, name)
     for index, reason, detail in chunk.dropped:
         rows.alive[index] = False
-        account.drop(
-            rows.place(index), reason, name, detail, counts=cleaner.counts
-        )
+        account.drop(rows.place(index), reason, name, detail, counts=cleaner.counts)
     chunk.settle()
 
 

@@ -127,9 +127,7 @@ def _counterpart(taken: Mapping[str, str], free: Mapping[str, str]) -> str | Non
     return None
 
 
-def _only_choice(
-    role: Role, taken: Mapping[str, str], data: Data, source: Source
-) -> str:
+def _only_choice(role: Role, taken: Mapping[str, str], data: Data, source: Source) -> str:
     seen = source.columns()
     used = {*taken.values(), *data.slices, data.splits.groups}
     left = [name for name in seen if name not in used and name.lower() not in _NEVER_GUESSED]

@@ -100,9 +100,7 @@ def _divide(cleaned: Cleaned) -> Division:
     request, rows = cleaned.request, cleaned.rows
     splits, pool = request.data.splits, cleaned.of_train
     asked = {
-        name: share
-        for name in HELD_OUT
-        if not isinstance(share := getattr(splits, name), str)
+        name: share for name in HELD_OUT if not isinstance(share := getattr(splits, name), str)
     }
     check_fractions({name: share for name, share in asked.items() if share})
     codes = np.array([0, *(NAMES.index(entry.split) for entry in cleaned.inputs[1:])], np.uint8)

@@ -46,9 +46,7 @@ def locations(data: Data) -> list[tuple[str, str]]:
     return found
 
 
-def open_inputs(
-    data: Data, task: type[Task], folder: Path, opener: Opener | None
-) -> list[Input]:
+def open_inputs(data: Data, task: type[Task], folder: Path, opener: Opener | None) -> list[Input]:
     """Open every source and map its columns."""
     if opener is None:
         from modelwright.data.sources._opening import open_source
@@ -68,7 +66,9 @@ def absolute(location: str, folder: Path) -> str:
     return str(folder / Path(location).expanduser())
 
 
-def settled_options(task: type[Task], options: dict[str, Any], inputs: list[Input]) -> dict[str, Any]:
+def settled_options(
+    task: type[Task], options: dict[str, Any], inputs: list[Input]
+) -> dict[str, Any]:
     """The task's options with `multi_label` found from the data where it wasn't set."""
     config = getattr(sys.modules.get(task.__module__), "Config", None)
     if "multi_label" not in getattr(config, "model_fields", {}):

@@ -14,6 +14,7 @@ of bins become keys: two texts with similarity s share one of b keys of r bins w
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ class Bands:
 
 
 def bands_for(threshold: float) -> Bands:
-    """The most selective bands that miss at most 1 in 500 pairs at the threshold, within 96 bins."""
+    """The most selective bands within 96 bins that miss 1 in 500 pairs at the threshold."""
     for width in range(8, 0, -1):
         hit = threshold**width
         count = 1 if hit >= 1 else math.ceil(math.log(_MISSED) / math.log(1 - hit))
@@ -110,14 +111,18 @@ def _widths(folded: list[str]) -> np.ndarray:
     for at, text in enumerate(folded):
         if not text.isascii():
             points = np.frombuffer(text[:2000].encode("utf-32-le", "replace"), "<u4")
-            cjk = ((points >= 0x3040) & (points < 0xA000)) | ((points >= 0xAC00) & (points < 0xD7B0))
+            cjk = ((points >= 0x3040) & (points < 0xA000)) | (
+                (points >= 0xAC00) & (points < 0xD7B0)
+            )
             if cjk.sum() > _CJK_SHARE * len(points):
                 widths[at] = WIDTH_CJK
     return widths
 
 
-def _pieces(folded: list[str], chosen: list[int], width: int):
-    """Batches of (row numbers, texts) of about `_PIECE` characters; long texts are cut, overlapping."""
+def _pieces(
+    folded: list[str], chosen: list[int], width: int
+) -> Iterator[tuple[list[int], list[str]]]:
+    """Batches of (row numbers, texts) of some `_PIECE` characters; long texts are cut."""
     numbers: list[int] = []
     pieces: list[str] = []
     total = 0

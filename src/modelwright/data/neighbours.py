@@ -2,11 +2,15 @@
 
 Candidates share a band key (`minhash.py`). In a bucket of texts with one key, the first is compared
 with all others; those that match it leave the bucket, then the next first one is compared with what
-is left, `ROUNDS` times. A bucket of up to `ROUNDS` unlike texts is thus compared completely; in a
-larger one a text meets only the first `ROUNDS` that no earlier one matched, so a twin beyond them
-can be missed in that band (not in the others). That bounds the work where a million texts share a
-template. A comparison is first estimated from the sketches, then made exactly, on the shingles of
-the texts as they are on disk: nothing is reported below the threshold.
+is left, and so on. A comparison is first estimated from the sketches, then made exactly, on the
+shingles of the texts as they are on disk: nothing is reported below the threshold.
+
+Two bounds keep a million texts that share a template from being compared with each other. Rounds in
+which fewer than a tenth of a bucket match are idle, and a bucket is left after `2000 / size` idle
+rounds (2 to 24): one of up to 25 unlike texts is compared completely, in a crowded one a text meets
+the first few only, so that in this band (not in the others) a twin can be missed. And a text that
+failed 6 exact comparisons (more in small sets: 100,000 in all) is from then on compared exactly
+only where the estimate itself reaches the threshold.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ import numpy as np
 from modelwright.data.chunks import U64, mix
 from modelwright.data.minhash import Bands, Sketches, bands_for, fold, shingles, sketch
 
-ROUNDS = 24
+_FAILURES, _FAILURES_IN_ALL = 6, 100_000
+_MOST_IDLE, _LEAST_IDLE, _IDLE_PAIRS = 24, 2, 2000
 _PASSES = 4
 _AHEAD = 3
 _VERIFY_ROWS = 2048
@@ -94,8 +99,8 @@ class Neighbours:
     def _append(self, part: Sketches) -> None:
         """Copy sketches in; the arrays grow in place, so that memory never holds them twice."""
         start, self._size = self._size, self._size + len(part.sizes)
-        for field in fields(Sketches):
-            held, new = getattr(self._whole, field.name), getattr(part, field.name)
+        for kind in fields(Sketches):
+            held, new = getattr(self._whole, kind.name), getattr(part, kind.name)
             if self._size > len(held):
                 held.resize((self._size + self._size // 4, *held.shape[1:]), refcheck=False)
             held[start : self._size] = new
@@ -164,6 +169,8 @@ class _Search:
         self.items, self.labels, self.levels = items.at, items.labels, items.levels
         self.full_buckets = 0
         self.left = np.ones(len(self.items), bool)
+        self.bearable = max(_FAILURES, _FAILURES_IN_ALL // max(1, len(self.items)))
+        self.failures = np.zeros(len(self.items), np.uint16)
         self.refused: set[tuple[int, int]] = set()
         self.twins: dict[int, tuple[int, float]] = {}
         self.conflicts: dict[int, tuple[int, float]] = {}
@@ -218,10 +225,12 @@ class _Search:
         self._rounds(positions[order], keys[order])
 
     def _rounds(self, positions: np.ndarray, keys: np.ndarray) -> None:
-        for _ in range(ROUNDS):
-            starts = _starts(keys)
-            if not len(starts):
-                return
+        starts = _starts(keys)
+        sizes = np.diff(np.append(starts, len(keys)))
+        patience = np.repeat(
+            np.clip(_IDLE_PAIRS // np.maximum(sizes, 1), _LEAST_IDLE, _MOST_IDLE), sizes
+        )
+        while len(keys):
             first = np.zeros(len(keys), bool)
             first[starts] = True
             run = np.cumsum(first) - 1
@@ -231,11 +240,15 @@ class _Search:
                 compared &= self.levels[positions] > self.levels[leaders]
             matched = np.zeros(len(keys), bool)
             matched[compared] = self._match(leaders[compared], positions[compared])
+            idle = np.add.reduceat(matched, starts, dtype=np.int64) * 10 < np.bincount(run)
+            patience = patience - idle[run]
             stay = ~first & ~matched
-            positions, keys = positions[stay], keys[stay]
+            positions, keys, patience = positions[stay], keys[stay], patience[stay]
             shared = _shared(keys)
-            positions, keys = positions[shared], keys[shared]
-        self.full_buckets += len(_starts(keys))
+            self.full_buckets += len(_starts(keys[shared & (patience <= 0)]))
+            shared &= patience > 0
+            positions, keys, patience = positions[shared], keys[shared], patience[shared]
+            starts = _starts(keys)
 
     def _match(self, leaders: np.ndarray, members: np.ndarray) -> np.ndarray:
         """Compare pairs; matches leave the search."""
@@ -274,7 +287,9 @@ class _Search:
         """(pair, similarity) of the pairs that reach the threshold."""
         hopeful = np.flatnonzero(self._hopeful(leaders, members))
         hopeful = hopeful[np.argsort(leaders[hopeful], kind="stable")]
-        pairs = zip(hopeful.tolist(), leaders[hopeful].tolist(), members[hopeful].tolist(), strict=True)
+        pairs = zip(
+            hopeful.tolist(), leaders[hopeful].tolist(), members[hopeful].tolist(), strict=True
+        )
         fresh = [pair for pair in pairs if pair[1:] not in self.refused]
         for start in range(0, len(fresh), _VERIFY_ROWS):
             yield from self._verify(fresh[start : start + _VERIFY_ROWS])
@@ -288,9 +303,12 @@ class _Search:
             first, second = self.items[leaders[part]], self.items[members[part]]
             equal = (whole.bytes[first] == whole.bytes[second]).mean(axis=1)
             sizes = np.minimum(whole.sizes[first], whole.sizes[second])
-            deviation = np.sqrt(threshold * (1 - threshold) / np.minimum(sizes, self.index.bands.bins))
+            slack = np.where(self.failures[members[part]] < self.bearable, _SLACK, 0.0)
+            deviation = np.sqrt(
+                threshold * (1 - threshold) / np.minimum(sizes, self.index.bands.bins)
+            )
             same_width = whole.widths[first] == whole.widths[second]
-            hopeful[part] = same_width & (equal >= threshold - _SLACK * deviation)
+            hopeful[part] = same_width & (equal >= threshold - slack * deviation)
         return hopeful
 
     def _verify(self, pairs: list[tuple[int, int, int]]) -> Iterator[tuple[int, float]]:
@@ -298,7 +316,9 @@ class _Search:
         wanted = np.unique(np.array([pair[1:] for pair in pairs], np.int64))
         rows = self.index.rows[self.items[wanted]]
         found = dict(zip(wanted.tolist(), map(fold, self.texts(rows)), strict=True))
-        widths = dict(zip(wanted.tolist(), self.whole.widths[self.items[wanted]].tolist(), strict=True))
+        widths = dict(
+            zip(wanted.tolist(), self.whole.widths[self.items[wanted]].tolist(), strict=True)
+        )
         held, of_leader = -1, set[str]()
         for at, leader, member in pairs:
             if leader != held:
@@ -308,6 +328,7 @@ class _Search:
                 yield at, similarity
             else:
                 self.refused.add((leader, member))
+                self.failures[member] += 1
 
 
 def jaccard(first: set[str], second: set[str]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -172,7 +173,7 @@ def name_codes(value: Any, names: Any) -> Any:
 
 def slice_value(value: Any) -> str | None:
     """A slice column's value as text; None where there is none."""
-    if value is None or value != value or value == "":
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
     return str(value)
 

@@ -251,8 +251,10 @@ class RowStore:
 
     def contents(self, indices: np.ndarray) -> list[Any]:
         """Each row's input, as `Chunk.contents` gives it."""
-        rows = self.take(indices, list(self.kind.inputs)).to_pylist()
-        return [self.kind.content(row) for row in rows]
+        table = self.take(indices, list(self.kind.inputs))
+        if table.num_columns == 1:
+            return table.column(0).to_pylist()
+        return [self.kind.content(row) for row in table.to_pylist()]
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows on disk that are alive, again in chunks of one split."""

@@ -16,6 +16,7 @@ from modelwright.errors import UserError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 NAMES = ("train", "validation", "test")
+HELD_OUT = ("test", "validation")
 DERIVED_SHARE = 0.1
 DERIVED_MOST = {"validation": 2_000, "test": 5_000}
 
@@ -102,8 +103,11 @@ def _place_rows(
     whole = len(order) == len(codes)
     room = counts - 1 if whole else counts.copy()
     taken = np.zeros(len(counts), np.int64)
-    for name in ("test", "validation"):
-        quota = _quotas(counts, room, left.get(name, 0))
+    wants, spare = [left.get(name, 0) for name in HELD_OUT], int(room.sum())
+    if sum(wants) > spare:
+        wants = [max(min(want, 1), want * spare // sum(wants)) for want in wants]
+    for name, want in zip(HELD_OUT, wants, strict=True):
+        quota = _quotas(counts, room, want)
         rank = np.arange(len(order)) - np.repeat(starts, counts)
         low, high = np.repeat(taken, counts), np.repeat(taken + quota, counts)
         codes[order[(rank >= low) & (rank < high)]] = NAMES.index(name)
@@ -111,7 +115,7 @@ def _place_rows(
 
 
 def _quotas(counts: np.ndarray, room: np.ndarray, want: int) -> np.ndarray:
-    """Rows to take of each class: in proportion, none beyond `room`, together `want` if possible."""
+    """Rows to take of each class: in proportion, within `room`, together `want` if possible."""
     want = min(want, int(room.sum()))
     if want <= 0:
         return np.zeros(len(counts), np.int64)
@@ -161,8 +165,8 @@ def _place_groups(
         have[best][kinds] += counts
         codes[rows] = NAMES.index(best)
     _fill_empty(single, inverse, sizes, codes, left)
-    for name in left:
-        left[name] = max(0, left[name] - int(have[name].sum()) if name in have else 0)
+    for name, want in left.items():
+        left[name] = max(0, want - int(have[name].sum()) if name in have else 0)
     return single
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from modelwright.recipe.schema import Data, Effort, Part
     from modelwright.tasks import Task
 
+
 @dataclass(frozen=True, kw_only=True)
 class DataRequest:
     """What the data stage is asked to do.

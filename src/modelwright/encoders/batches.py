@@ -33,7 +33,9 @@ def batches_by_length(
         yield batch
 
 
-def collate(features: Sequence[Features], encoder: TextEncoder | ImageEncoder) -> dict[str, np.ndarray]:
+def collate(
+    features: Sequence[Features], encoder: TextEncoder | ImageEncoder
+) -> dict[str, np.ndarray]:
     """Pad a batch to its longest row and name the arrays as the model does."""
     if isinstance(encoder, ImageEncoder):
         return {"pixel_values": encoder.normalise(np.stack([f["pixels"] for f in features]))}

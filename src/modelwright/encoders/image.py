@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_PIXELS = 50_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""What is decoded; PIL's other readers (some start other programs) are never reached."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class ImageEncoder:
     def open(cls, folder: Path) -> ImageEncoder:
         """Read `encoder.json`."""
         values = read_json(folder / "encoder.json")
-        return cls(ImageSettings(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}))
+        fixed: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(ImageSettings(**fixed))
 
     def save(self, folder: Path) -> None:
         """Write `encoder.json`."""
@@ -65,14 +70,15 @@ class ImageEncoder:
         import numpy as np
 
         scaled = pixels.astype(np.float32) / 255.0
-        scaled = (scaled - np.float32(self.settings.mean)) / np.float32(self.settings.std)
+        mean = np.array(self.settings.mean, dtype=np.float32)
+        scaled = (scaled - mean) / np.array(self.settings.std, dtype=np.float32)
         return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
     def _pixels(self, data: bytes) -> np.ndarray:
         import numpy as np
         from PIL import Image
 
-        image = open_image(data).convert("L" if self.settings.channels == 1 else "RGB")
+        image = plain(open_image(data), self.settings.channels)
         height, width = self.settings.size
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.BILINEAR)
@@ -81,27 +87,46 @@ class ImageEncoder:
 
 
 def open_image(data: bytes) -> Any:
-    """Decode an image whole.
+    """Decode an image whole, turned the way its EXIF data says.
 
     Raises:
-        ValueError: not an image, cut short, or more than `MAX_PIXELS`.
+        ValueError: not an image of `FORMATS`, cut short, or more than `MAX_PIXELS`.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
-        image = Image.open(io.BytesIO(data))
-        if image.width * image.height > MAX_PIXELS:
-            raise ValueError(f"{image.width} x {image.height} pixels exceed {MAX_PIXELS:,}")
-        image.load()
-        return ImageOps.exif_transpose(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        pixels = image.width * image.height
+        if pixels <= MAX_PIXELS:
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except Exception as error:
         raise ValueError(f"not a readable image: {error}") from error
+    raise ValueError(f"{image.width} x {image.height} pixels exceed {MAX_PIXELS:,}")
+
+
+def plain(image: Any, channels: int) -> Any:
+    """An image in 8 bits a channel, grey (1) or RGB (3), on white where it is transparent."""
+    from PIL import Image
+
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode.startswith("I"):  # 16 bits a pixel; convert() would cut them off at 255
+        image = image.convert("I").point(lambda value: value / 256).convert("L")
+    if not image.has_transparency_data:
+        return image.convert(mode)
+    above = image.convert("RGBA")
+    white = Image.new("RGBA", above.size, "white")
+    return Image.alpha_composite(white, above).convert(mode)
 
 
 def from_base64(text: str) -> bytes:
-    """Bytes of a base64 string or a `data:image/...;base64,` URI; ValueError otherwise."""
+    """Bytes of a base64 string (line breaks allowed) or a `data:image/...;base64,` URI.
+
+    Raises:
+        ValueError: anything else.
+    """
     _, _, body = text.partition(",") if text.startswith("data:") else ("", "", text)
     try:
-        return base64.b64decode(body, validate=True)
+        return base64.b64decode("".join(body.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError("not base64") from error

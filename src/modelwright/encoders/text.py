@@ -10,6 +10,7 @@ that BERT-like models have anyway, so the export and the engines need nothing ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CASING_TYPES = 6
 """Type ids used with casing: 0 and 1 stay segments; 2 to 5 are the shapes below."""
+_HALF = re.compile("[\ud800-\udfff]")
 _CAPITALISED, _UPPER, _MIXED, _DIGITS = 2, 3, 4, 5
 
 
@@ -84,7 +86,9 @@ class TextEncoder:
             For each text `input_ids` and `token_type_ids` (lists of int) and `truncated` (bool).
         """
         self.tokenizer.enable_truncation(self.settings.max_tokens)
-        batch: list[Any] = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        batch: list[Any] = _whole(texts)
+        if pairs is not None:
+            batch = list(zip(batch, _whole(pairs), strict=True))
         encodings = self.tokenizer.encode_batch_fast(batch)
         return [
             {
@@ -112,7 +116,7 @@ class TextEncoder:
         limit, stride = self.settings.max_tokens, self.settings.stride
         self.tokenizer.enable_truncation(limit, stride=min(stride, limit // 4))
         found: list[dict[str, Any]] = []
-        for index, encoding in enumerate(self.tokenizer.encode_batch(list(texts))):
+        for index, encoding in enumerate(self.tokenizer.encode_batch(_whole(texts))):
             parts = [encoding, *encoding.overflowing]
             shapes = self._shapes(texts[index], words[index]) if self.settings.casing else None
             mapped = [_first_tokens(part, words[index]) for part in parts]
@@ -120,9 +124,7 @@ class TextEncoder:
             for part_index, part in enumerate(parts):
                 mine = [word for word, owner in owners.items() if owner == part_index]
                 types = (
-                    part.type_ids
-                    if shapes is None
-                    else _token_shapes(part, words[index], shapes)
+                    part.type_ids if shapes is None else _token_shapes(part, words[index], shapes)
                 )
                 found.append(
                     {
@@ -137,6 +139,11 @@ class TextEncoder:
 
     def _shapes(self, text: str, words: Sequence[tuple[int, int]]) -> list[int]:
         return [_shape(text[start:end]) for start, end in words]
+
+
+def _whole(texts: Sequence[str]) -> list[str]:
+    """Texts that UTF-8 can hold: half a surrogate pair becomes U+FFFD, lengths stay."""
+    return [_HALF.sub("\ufffd", text) for text in texts]
 
 
 def _shape(word: str) -> int:

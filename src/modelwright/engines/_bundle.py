@@ -31,9 +31,7 @@ class Variant:
         rows: most rows a batch; 1 for a form whose answers depend on the batch.
     """
 
-    def __init__(
-        self, task: Task, encoder: Any, engine: Engine, rows: int = BATCH_ROWS
-    ) -> None:
+    def __init__(self, task: Task, encoder: Any, engine: Engine, rows: int = BATCH_ROWS) -> None:
         self.task, self.encoder, self.engine, self.rows = task, encoder, engine, rows
 
     def encode(self, inputs: Sequence[Any]) -> list[Features]:
@@ -82,7 +80,9 @@ class Bundle(Variant):
         self.folder, self.manifest, self.variant = folder, manifest, variant
 
     @classmethod
-    def open(cls, path: str | Path, variant: str | None = None, threads: int | None = None) -> Bundle:
+    def open(
+        cls, path: str | Path, variant: str | None = None, threads: int | None = None
+    ) -> Bundle:
         """Open a bundle folder.
 
         Args:

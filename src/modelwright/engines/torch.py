@@ -1,4 +1,4 @@
-"""PyTorch: runs the torch variant as it was trained; the reference that others are compared with."""
+"""PyTorch: runs the torch variant as it was trained; others are compared with it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from numpy.typing import ArrayLike
 
 from modelwright.metrics.inputs import Floats, Integers, reals, same_shape
 
-
 CountsStatistic: TypeAlias = Callable[[Floats], Floats]
 """Sums of counts (R, 3C) to one value a sum (R,)."""
 

@@ -1,9 +1,9 @@
 """A recipe's `base` to files on this disk, and those files to a network and an encoder.
 
-    minilm-l6           a Python package, digests checked
-    NAME/MODEL          a hub id; downloaded once to the hub's own cache, code never run
-    ./folder            files as transformers saves them
-    scratch[:SIZE]      random weights; the tokenizer is learnt from the training texts
+minilm-l6           a Python package, digests checked
+NAME/MODEL          a hub id; downloaded once to the hub's own cache, code never run
+./folder            files as transformers saves them
+scratch[:SIZE]      random weights; the tokenizer is learnt from the training texts
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelwright import plugs
-from modelwright.artifacts.hashing import digest_file, digest_files
+from modelwright.artifacts.hashing import digest_file, digest_json
 from modelwright.errors import UserError, did_you_mean
 from modelwright.models.catalogue import CATALOGUE, Entry
 from modelwright.runtime.files import read_json
@@ -38,6 +38,13 @@ FILES = (
     "1_Pooling/config.json",
 )
 SCRATCH = "scratch"
+DECODERS = frozenset(
+    ("bloom", "codegen", "cohere", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "gpt_neo",
+     "gpt_neox", "gptj", "granite", "llama", "mistral", "mixtral", "mpt", "olmo", "olmo2", "opt",
+     "phi", "phi3", "qwen2", "qwen3", "smollm3", "stablelm", "starcoder2", "xglm", "xlnet")
+)  # fmt: skip
+"""Types that only generate, also where `architectures` names the bare model. A list, because asking
+transformers takes seconds and `mw check` asks here."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,12 @@ class Base:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Its config.json ({} for scratch)."""
-        return read_json(self.folder / "config.json") if self.folder else {}
+        """Its config.json ({} for scratch).
+
+        Raises:
+            UserError: MW-303 when it cannot be read.
+        """
+        return _config(self.folder / "config.json", self.id) if self.folder else {}
 
 
 def resolve(name: str, modality: str, relative_to: Path) -> Base:
@@ -84,7 +95,7 @@ def resolve(name: str, modality: str, relative_to: Path) -> Base:
 def _find(name: str, relative_to: Path) -> Base:
     if name in CATALOGUE:
         return _package(CATALOGUE[name])
-    folder = (relative_to / name).expanduser()
+    folder = relative_to / Path(name).expanduser()
     if folder.is_dir():
         return _folder(name, folder.resolve())
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
@@ -160,16 +171,30 @@ def _folder(name: str, folder: Path) -> Base:
             fix="convert them with `model.save_pretrained(FOLDER)` of transformers",
             file=str(folder),
         )
-    names = [n for n in digest_files(folder) if n.endswith((".safetensors", ".json"))]
-    digest = digest_of(folder / n for n in names)
+    files = (path for path in folder.rglob("*") if path.suffix in (".safetensors", ".json"))
+    digest = digest_of(sorted(files))
     return Base(name, "folder", folder, _licence(folder), digest, pooling=_pooling(folder))
 
 
 def digest_of(files: Iterable[Path]) -> str:
     """One sha256 over several files' digests, in order."""
-    from modelwright.artifacts.hashing import digest_json
-
     return digest_json([digest_file(path) for path in files])
+
+
+def _config(path: Path, name: str) -> dict[str, Any]:
+    try:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
+        found = error
+    if isinstance(found, dict):
+        return found
+    raise UserError(
+        "MW-303",
+        f"config.json of the base `{name}` cannot be read: {found}",
+        expected="a JSON object as transformers writes it",
+        fix="fetch or save the base again",
+        file=str(path),
+    )
 
 
 def _hub(name: str) -> Base:
@@ -201,7 +226,14 @@ def _licence(folder: Path) -> str:
 
 def _pooling(folder: Path) -> Literal["mean", "cls"]:
     path = folder / "1_Pooling" / "config.json"
-    return "cls" if path.is_file() and read_json(path).get("pooling_mode_cls_token") else "mean"
+    if not path.is_file():
+        return "mean"
+    values = _config(path, folder.name)
+    return (
+        "cls"
+        if values.get("pooling_mode_cls_token") or values.get("pooling_mode") == "cls"
+        else "mean"
+    )
 
 
 def _check_fit(base: Base, modality: str) -> None:
@@ -225,21 +257,22 @@ def _check_fit(base: Base, modality: str) -> None:
 
 
 def _misfit(config: dict[str, Any], modality: str) -> str:
-    if not config.get("model_type"):
-        return "its config.json names no model_type"
+    """Why a base cannot serve a modality, or nothing."""
     vision = "image_size" in config or "num_channels" in config
-    if modality == "image" and not vision:
-        return "it reads text, the task has images"
-    if modality == "text" and vision:
-        return "it reads images, the task has text"
-    if config.get("is_encoder_decoder"):
-        return "it is an encoder-decoder, made to generate text"
     names = " ".join(config.get("architectures") or [])
-    if "CausalLM" in names or "LMHead" in names:
-        return "it is a generating (causal) model; its vectors see only what came before"
-    if config.get("quantization_config"):
-        return "its weights are quantized and cannot be trained fully"
-    return ""
+    causal = "CausalLM" in names or "LMHead" in names or config.get("model_type") in DECODERS
+    reasons = {
+        "its config.json names no model_type": not config.get("model_type"),
+        "it reads images and text together": "text_config" in config and "vision_config" in config,
+        "it reads text, the task has images": modality == "image" and not vision,
+        "it reads images, the task has text": modality == "text" and vision,
+        "it is an encoder-decoder, made to generate text": config.get("is_encoder_decoder"),
+        "it is a generating (causal) model; its vectors see only what came before": (
+            causal or config.get("is_decoder")
+        ),
+        "its weights are quantized and cannot be trained fully": config.get("quantization_config"),
+    }
+    return next((reason for reason, applies in reasons.items() if applies), "")
 
 
 def _suitable(modality: str) -> list[str]:

@@ -64,7 +64,7 @@ CATALOGUE: dict[str, Entry] = {
                     "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
                 ),
             },
-            summary="English, uncased, 6 layers of 384; small, fast, a strong default for English text",
+            summary="English, uncased, 6 layers of 384; small and fast, a strong default for English",
         ),
     )
 }

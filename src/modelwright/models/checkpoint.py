@@ -1,9 +1,9 @@
 """A trained network with its task and its encoder, on disk and in memory.
 
-    checkpoint/
-      model.safetensors   all weights       config.json    the backbone's configuration
-      network.json        the head          task.json      task, labels, options
-      encoder.json (+ tokenizer.json)       training.json  how it was trained
+checkpoint/
+  model.safetensors   all weights       config.json    the backbone's configuration
+  network.json        the head          task.json      task, labels, options
+  encoder.json (+ tokenizer.json)       training.json  how it was trained
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class TrainedModel:
         with torch.inference_mode():
             for index in batches_by_length(features, EVAL_TOKENS):
                 arrays = self.collate([features[i] for i in index])
-                inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+                inputs = {
+                    name: torch.from_numpy(array).to(device) for name, array in arrays.items()
+                }
                 output = self.network(**inputs).float().cpu().numpy()
                 for place, row in zip(index, output, strict=True):
                     found[place] = unpad(row, features[place])
@@ -76,7 +78,8 @@ class TrainedModel:
         folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
         save_file(state, str(folder / "model.safetensors"), metadata={"format": "pt"})
-        self.network.backbone.config.to_json_file(str(folder / "config.json"))
+        config: Any = self.network.backbone.config
+        config.to_json_file(str(folder / "config.json"))
         write_json(folder / "network.json", self.network.settings.as_dict())
 
 

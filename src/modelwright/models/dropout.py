@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 _STEPS = 65536
+_LOWEST = -(2**63)
+"""Asks for all 64 bits: plain `random_()` never sets the sign bit, so every 4th element was kept."""
 
 
 class PackedDropout(nn.Module):
@@ -27,7 +29,7 @@ class PackedDropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return nn.functional.dropout(x, self.p)
-        bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_()
+        bits = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(_LOWEST, None)
         drawn = bits.view(torch.int16)[: x.numel()].view(x.shape)
         kept = drawn >= self.cut - _STEPS // 2
         return x * kept.to(x.dtype).mul_(_STEPS / (_STEPS - self.cut))

@@ -1,11 +1,12 @@
 """Backbone and head as one torch module, the same for every task.
 
-    input_ids, attention_mask, token_type_ids ─▶ backbone ─▶ [B, T, D] ─┬ sequence: pool ─▶ [B, C]
-    pixel_values ─▶ backbone ─▶ [B, D, h, w] or [B, T, D]               └ token: ─▶ [B, T, C]
+input_ids, attention_mask, token_type_ids ─▶ backbone ─▶ [B, T, D] ─┬ sequence: pool ─▶ [B, C]
+pixel_values ─▶ backbone ─▶ [B, D, h, w] or [B, T, D]               └ token: ─▶ [B, T, C]
 """
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -100,9 +101,24 @@ def build_backbone(config: Any) -> nn.Module:
     """The bare backbone of a configuration, with random weights."""
     if plugs.exists("family", config.model_type):
         return plugs.load("family", config.model_type).cls.build(config)
+    kind = backbone_class(config)
+    return kind(config, **without_pooler(kind))
+
+
+def backbone_class(config: Any) -> type[Any]:
+    """The class of transformers that `build_backbone` makes."""
     from transformers import AutoModel
 
-    return AutoModel.from_config(config, trust_remote_code=False)
+    with torch.device("meta"):
+        if plugs.exists("family", config.model_type):
+            return type(plugs.load("family", config.model_type).cls.build(config))
+        return type(AutoModel.from_config(config, trust_remote_code=False))
+
+
+def without_pooler(kind: type[Any]) -> dict[str, bool]:
+    """The argument that leaves out the pretraining's layer above the first token, if any."""
+    accepted = inspect.signature(kind.__init__).parameters
+    return {"add_pooling_layer": False} if "add_pooling_layer" in accepted else {}
 
 
 def trainable(module: nn.Module) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,13 @@ from modelwright.encoders.text import CASING_TYPES, TextEncoder, TextSettings
 from modelwright.errors import UserError
 from modelwright.models.bases import Base, scratch_sizes
 from modelwright.models.checkpoint import TrainedModel
-from modelwright.models.network import Network, NetworkSettings, build_backbone, hidden_size
+from modelwright.models.network import (
+    Network,
+    NetworkSettings,
+    backbone_class,
+    hidden_size,
+    without_pooler,
+)
 from modelwright.runtime.files import read_json
 from modelwright.tasks import Task
 
@@ -56,15 +63,14 @@ def prepare(base: Base, task: Task, shape: Shape, texts: Iterable[str] = ()) -> 
     if task.modality == "image":
         return _prepare_image(base, task, shape)
     tokenizer = _tokenizer(base) if base.folder else learn_tokenizer(texts, shape.vocabulary)
-    casing = task.head == "token" and _lower_cases(tokenizer)
-    backbone = _text_backbone(base, shape, tokenizer, casing=casing)
+    backbone = _text_backbone(base, shape, tokenizer)
+    casing = task.head == "token" and _lower_cases(tokenizer) and _grow_types(backbone)
     inputs = _text_inputs(backbone)
-    limit = int(getattr(backbone.config, "max_position_embeddings", shape.max_tokens) or 512)
     settings = TextSettings(
-        max_tokens=min(shape.max_tokens, limit),
+        max_tokens=min(shape.max_tokens, longest_input(backbone) or shape.max_tokens),
         pad_id=int(backbone.config.pad_token_id or 0),
         inputs=inputs,
-        casing=casing and "token_type_ids" in inputs,
+        casing=casing,
     )
     network = _network(backbone, base, task, shape, inputs)
     return TrainedModel(task, TextEncoder(tokenizer, settings), network)
@@ -84,9 +90,19 @@ def _network(
     return Network(backbone, settings)
 
 
-def _text_inputs(backbone: Any) -> tuple[str, ...]:
-    import inspect
+def longest_input(backbone: Any) -> int:
+    """Tokens that the positions reach; 0 where there is no such limit.
 
+    Some families (RoBERTa and its kin) count positions from behind the padding's, so that of 514
+    positions 512 can be used.
+    """
+    positions = int(getattr(backbone.config, "max_position_embeddings", 0) or 0)
+    table = getattr(getattr(backbone, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return positions if padding is None else positions - padding - 1
+
+
+def _text_inputs(backbone: Any) -> tuple[str, ...]:
     accepted = inspect.signature(backbone.forward).parameters
     names = ["input_ids", "attention_mask"]
     types = int(getattr(backbone.config, "type_vocab_size", 0) or 0)
@@ -96,24 +112,29 @@ def _text_inputs(backbone: Any) -> tuple[str, ...]:
 
 
 def _lower_cases(tokenizer: Any) -> bool:
-    return tokenizer.encode("Aa", add_special_tokens=False).tokens == tokenizer.encode(
-        "aa", add_special_tokens=False
-    ).tokens
+    return (
+        tokenizer.encode("Aa", add_special_tokens=False).tokens
+        == tokenizer.encode("aa", add_special_tokens=False).tokens
+    )
 
 
 def _tokenizer(base: Base) -> Any:
     from tokenizers import Tokenizer
 
-    assert_folder = base.folder or Path()
-    path = assert_folder / "tokenizer.json"
+    folder = base.folder or Path()
+    path = folder / "tokenizer.json"
     if path.is_file():
-        return Tokenizer.from_file(str(path))
+        try:
+            return Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises plain Exception
+            raise _damaged(base.id, f"tokenizer.json cannot be read: {error}", path) from error
     from transformers import AutoTokenizer
 
     try:
-        slow = AutoTokenizer.from_pretrained(str(assert_folder), trust_remote_code=False)
+        with _quiet():
+            slow = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         return slow.backend_tokenizer
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, ImportError) as error:
         raise UserError(
             "MW-302",
             f"the base `{base.id}` has no tokenizer that can be used: {error}",
@@ -158,7 +179,7 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     return tokenizer
 
 
-def _text_backbone(base: Base, shape: Shape, tokenizer: Any, *, casing: bool) -> Any:
+def _text_backbone(base: Base, shape: Shape, tokenizer: Any) -> Any:
     if base.folder is None:
         family = plugs.load("family", scratch_sizes("text")[base.size]).cls
         config = family.config(
@@ -168,63 +189,98 @@ def _text_backbone(base: Base, shape: Shape, tokenizer: Any, *, casing: bool) ->
         )
         if shape.dropout is not None:
             family.set_dropout(config, shape.dropout)
-        backbone: Any = family.build(config)
-    else:
-        backbone = load_backbone(base.folder, shape.dropout)
+        return family.build(config)
+    return load_backbone(base.folder, shape.dropout)
+
+
+def _grow_types(backbone: Any) -> bool:
+    """Make room for word shapes among the token types, in place, where the family knows how."""
     kind = backbone.config.model_type
-    if casing and plugs.exists("family", kind):
-        family = plugs.load("family", kind).cls
-        if family.type_embeddings(backbone) is not None:
-            family.grow_types(backbone, CASING_TYPES)
-    return backbone
+    if not plugs.exists("family", kind):
+        return False
+    family = plugs.load("family", kind).cls
+    if family.type_embeddings(backbone) is None:
+        return False
+    family.grow_types(backbone, CASING_TYPES)
+    return True
 
 
 def load_backbone(folder: Path, dropout: float | None) -> Any:
     """A pretrained backbone; weights of heads that are not used are passed over in silence.
 
-    Attention dropout is switched off: with it torch leaves its fast attention kernel.
-    """
-    from safetensors.torch import load_file
-    from transformers import AutoConfig
+    transformers reads the weights, since it knows the older names of tensors and the prefixes
+    (`bert.`, `model.`, ...) under which they were saved. Attention dropout is switched off: with
+    it torch leaves its fast attention kernel.
 
-    config = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+    Raises:
+        UserError: MW-302 for an unknown architecture, MW-303 for damaged or foreign weights.
+    """
+    config = _config(folder)
     if dropout is not None and plugs.exists("family", config.model_type):
         plugs.load("family", config.model_type).cls.set_dropout(config, dropout)
     if hasattr(config, "attention_probs_dropout_prob"):
         config.attention_probs_dropout_prob = 0.0
-    backbone = build_backbone(config)
-    files = sorted(folder.glob("*.safetensors"))
-    state: dict[str, torch.Tensor] = {}
-    for path in files:
-        state.update(load_file(str(path)))
-    _load_matching(backbone, state, str(folder))
-    return backbone.float()
+    kind = backbone_class(config)
+    try:
+        with _quiet():
+            backbone, report = kind.from_pretrained(
+                str(folder),
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                **without_pooler(kind),
+            )
+    except Exception as error:  # whatever the file's damage made the reader raise
+        raise _damaged(str(folder), f"the weights cannot be read: {error}", folder) from error
+    absent, wanted = sorted(report["missing_keys"]), len(backbone.state_dict())
+    if len(absent) > wanted // 10:
+        why = f"{len(absent)} of the backbone's {wanted} tensors are missing, first {absent[0]}"
+        raise _damaged(str(folder), why, folder)
+    return backbone
 
 
-def _load_matching(backbone: Any, state: dict[str, torch.Tensor], folder: str) -> None:
-    """Load the backbone's weights whatever prefix (`bert.`, `model.`, ...) they were saved under."""
-    wanted = backbone.state_dict()
-    prefixes = ["", f"{backbone.base_model_prefix}."]
-    best: dict[str, torch.Tensor] = {}
-    for prefix in prefixes:
-        found = {
-            name: state[prefix + name]
-            for name in wanted
-            if prefix + name in state and state[prefix + name].shape == wanted[name].shape
-        }
-        best = found if len(found) > len(best) else best
-    absent = [name for name in wanted if name not in best and "position_ids" not in name]
-    if len(absent) > len(wanted) // 10:
+def _config(folder: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        with _quiet():
+            return AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            "MW-303",
-            f"the weights hold only {len(best)} of the backbone's {len(wanted)} tensors",
-            expected=f"all of them; first missing: {absent[0]}",
-            fix="check that config.json and the weights belong together",
-            file=folder,
-        )
-    for name in absent:
-        logging.getLogger(__name__).info("new weights: %s", name)
-    backbone.load_state_dict(best, strict=False)
+            "MW-302",
+            f"transformers does not know what config.json describes: {str(error).splitlines()[0]}",
+            expected="an architecture of the installed transformers",
+            fix="choose another base, or upgrade transformers",
+            file=str(folder / "config.json"),
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from printing bars and load reports; problems are raised, not printed."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _damaged(name: str, why: str, path: Path) -> UserError:
+    return UserError(
+        "MW-303",
+        f"the base `{name}` is damaged: {why}",
+        expected="config.json, tokenizer and whole .safetensors weights that belong together",
+        fix="fetch or save the base again",
+        file=str(path),
+    )
 
 
 def _prepare_image(base: Base, task: Task, shape: Shape) -> TrainedModel:
@@ -238,8 +294,21 @@ def _prepare_image(base: Base, task: Task, shape: Shape) -> TrainedModel:
     else:
         backbone = load_backbone(base.folder, shape.dropout)
         settings = _processor(base.folder, backbone.config, shape)
+        _check_side(base, backbone.config, settings.size[0])
     network = _network(backbone, base, task, shape, ("pixel_values",))
     return TrainedModel(task, ImageEncoder(settings), network)
+
+
+def _check_side(base: Base, config: Any, side: int) -> None:
+    """Patches have learnt positions: their number is fixed. Convolutions take any size."""
+    own = getattr(config, "image_size", None)
+    if getattr(config, "patch_size", None) and isinstance(own, int) and own != side:
+        raise UserError(
+            "MW-302",
+            f"the base `{base.id}` reads images of {own} x {own} pixels, not {side} x {side}",
+            expected=f"finetune.image_size: {own}, or a convolutional base",
+            fix=f"--set finetune.image_size={own}",
+        )
 
 
 def _image_side(family: Any, side: int) -> dict[str, int]:

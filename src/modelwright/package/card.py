@@ -26,7 +26,11 @@ def _sections(manifest: dict[str, Any], info: DatasetInfo) -> list[str]:
         f"# {manifest['name']}",
         f"{manifest['task']}, fine-tuned from `{base['id']}` (licence: {base['licence']}).",
         "## Intended use\n\nThe inputs and labels that it was trained for: "
-        + (f"{info.language or 'any'} text" if info.language else "images or numbers like the training data")
+        + (
+            f"{info.language or 'any'} text"
+            if info.language
+            else "images or numbers like the training data"
+        )
         + f". Labels: {shown or 'a number'}{more}.",
         f"## Quality\n\nOn {quality['rows']:,} {quality['split']} rows, with 95% intervals:\n\n"
         + _table(

@@ -101,7 +101,9 @@ def speed(variant: Any, features: Sequence[Features]) -> list[dict[str, Any]]:
             start = max(0, min(middle - batch // 2, len(order) - batch))
             chosen = [features[i] for i in order[start : start + batch]]
             chosen = [chosen[i % len(chosen)] for i in range(batch)]
-            times = measure(lambda rows=chosen: variant.logits(rows), seconds=SPEED_SECONDS, minimum=10)
+            times = measure(
+                lambda rows=chosen: variant.logits(rows), seconds=SPEED_SECONDS, minimum=10
+            )
             measured.append(
                 {
                     "batch": batch,

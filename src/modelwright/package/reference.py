@@ -14,7 +14,9 @@ from modelwright.package.proving import Reference
 from modelwright.runtime.files import write_json
 
 
-def write_reference(folder: Path, dataset: Dataset, reference: Reference, evidence: Evidence) -> None:
+def write_reference(
+    folder: Path, dataset: Dataset, reference: Reference, evidence: Evidence
+) -> None:
     """Write `reference.json`: input lengths, labels, predicted labels, confidence, language."""
     folder.mkdir(parents=True, exist_ok=True)
     lengths = np.array([len(feature.get("input_ids", ())) for feature in reference.features])

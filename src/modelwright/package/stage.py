@@ -156,7 +156,9 @@ def _prove(
             "drop_points": round(drop, 3),
         }
         if not draft.exact and drop > request.package.max_drop:
-            why = f"loses {drop:.2f} points of {trained['main']}, {request.package.max_drop} allowed"
+            why = (
+                f"loses {drop:.2f} points of {trained['main']}, {request.package.max_drop} allowed"
+            )
             left_out.append({"name": draft.name, "reason": why, "parity": found})
             shutil.rmtree(folder)
             continue

@@ -104,14 +104,16 @@ def difference(expected: Any, answer: Any, tolerance: float) -> str:
             return f"{len(answer)} instead of {len(expected)}"
         pairs = zip(expected, answer, strict=True)
         return next((why for a, b in pairs if (why := difference(a, b, tolerance))), "")
-    numbers = isinstance(expected, (int, float)) and isinstance(answer, (int, float))
-    if numbers and abs(expected - answer) <= tolerance * max(1.0, abs(expected)):
-        return ""
+    if isinstance(expected, (int, float)) and isinstance(answer, (int, float)):
+        near = abs(expected - answer) <= tolerance * max(1.0, abs(expected))
+        return "" if near else f"{answer} instead of {expected}"
     return "" if expected == answer else f"{answer!r} instead of {expected!r}"
 
 
 def _short(answer: Any) -> Any:
-    return {k: v for k, v in answer.items() if k != "scores"} if isinstance(answer, dict) else answer
+    return (
+        {k: v for k, v in answer.items() if k != "scores"} if isinstance(answer, dict) else answer
+    )
 
 
 def _given(bundle: Bundle, shown: Any) -> Any:
@@ -125,5 +127,3 @@ def _licences(manifest: dict[str, Any]) -> list[str]:
     if licence.lower() in FREE:
         return [f"base {base}: {licence}"]
     return [f"base {base}: {licence}; check that your use is allowed"]
-
-

@@ -75,7 +75,9 @@ def predict(work: Work, wanted: Sequence[str]) -> Prediction:
         dataset = _dataset(trial, folder, prediction)
         if set(wanted) & {"finetune", "evaluate", "package"}:
             _predict_training(trial, dataset, folder, prediction)
-    prediction.stages = {stage: prediction.stages[stage] for stage in wanted if stage in prediction.stages}
+    prediction.stages = {
+        stage: prediction.stages[stage] for stage in wanted if stage in prediction.stages
+    }
     return prediction
 
 

@@ -94,7 +94,9 @@ def run(
     with writing_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
-        work = Work(checked.recipe, checked.folder, store, keep_ledger=folder)
+        shutil.rmtree(folder / "details", ignore_errors=True)  # of an earlier run
+        (folder / "details").mkdir()
+        work = Work(checked.recipe, checked.folder, store, run_folder=folder)
         done = Run(folder)
         try:
             _stages(work, done, until)
@@ -149,7 +151,6 @@ def _publish(name: str, work: Work, folder: Path) -> None:
     """Copy what users look at from the artifact into the run folder."""
     source = work.path(name)
     details = folder / "details"
-    details.mkdir(exist_ok=True)
     if name == "data":
         for file in ("ledger.jsonl", "ledger.json"):
             shutil.copyfile(source / file, folder / file)

@@ -7,6 +7,7 @@ in the store is used again.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from modelwright import __version__, plugs
 from modelwright.artifacts.dataset import Dataset
 from modelwright.artifacts.hashing import digest_json
 from modelwright.artifacts.store import Manifest, Store, make_key
+from modelwright.errors import GateError
 from modelwright.recipe.derive import Derived, apply, derive_static, plain
 from modelwright.recipe.schema import Recipe
 from modelwright.runtime.files import read_json
@@ -39,7 +41,7 @@ class Work:
         store: where artifacts are.
         derived: what was derived, with reasons.
         keys: artifact key by stage.
-        keep_ledger: where a ledger goes when the data stage stops the run.
+        run_folder: where the ledger and the report go when a gate stops the run.
     """
 
     recipe: Recipe
@@ -47,7 +49,7 @@ class Work:
     store: Store
     derived: list[Derived] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
-    keep_ledger: Path | None = None
+    run_folder: Path | None = None
 
     def path(self, stage: str) -> Path:
         """The artifact of a finished stage."""
@@ -136,7 +138,7 @@ def data_request(work: Work, output: Path) -> Any:
         options=task_options(work.recipe),
         seed=work.recipe.seed,
         effort=work.recipe.effort,
-        keep_ledger=work.keep_ledger,
+        keep_ledger=work.run_folder,
     )
 
 
@@ -243,7 +245,12 @@ def _make_evaluate(work: Work, folder: Path, scratch: Path) -> None:
         seed=work.recipe.seed,
         limits=dict(work.recipe.evaluate.limits),
     )
-    run(request)
+    try:
+        run(request)
+    except GateError:
+        if work.run_folder is not None:  # what was measured is shown although it does not pass
+            shutil.copyfile(folder / "report.json", work.run_folder / "details" / "report.json")
+        raise
 
 
 # -- package -----------------------------------------------------------------------------------

@@ -46,8 +46,7 @@ class ServedModel:
         self._input = Checker(self.manifest["input"])
         self._parameters = Checker(self.parameters_schema)
         self._meters = _Meters(self.manifest, bundle.variant, metrics)
-        batch = settings.max_batch if shares_batches(bundle.variant) else 1
-        limits = QueueLimits(batch, settings.max_queue_items, settings.max_queue_bytes)
+        limits = QueueLimits(settings.max_batch, settings.max_queue_items, settings.max_queue_bytes)
         self._worker = Worker(self.name, self._answer, limits)
         metrics.queue_depth.labels(self.name, self.version).set_function(lambda: self._worker.depth)
         metrics.ready.labels(self.name, self.version).set_function(lambda: float(self.ready))
@@ -218,16 +217,6 @@ class _Meters:
                 self._by_label.get(label, self._other).inc()
                 if score is not None:
                     self.confidence.observe(score)
-
-
-def shares_batches(variant: Mapping[str, Any]) -> bool:
-    """Whether requests may share a model call without changing each other's answers.
-
-    Dynamic int8 takes one activation scale for a whole batch, so a row's logits depend on its
-    neighbours: alone and in a batch, 19 of 300 help desk rows got another label (scores differed by
-    up to 0.16; fp32: none, 1e-6). A caller's answer must not depend on who else asks.
-    """
-    return variant.get("precision") != "int8"
 
 
 def parameters_schema(output: Mapping[str, Any]) -> dict[str, Any]:

@@ -164,7 +164,9 @@ class Task(ABC):
         """Mean loss of a batch: logits [B, C] or [B, T, C], targets as `target` gave, stacked."""
 
     @abstractmethod
-    def decode(self, logits: Sequence[np.ndarray], features: Sequence[Features]) -> list[Prediction]:
+    def decode(
+        self, logits: Sequence[np.ndarray], features: Sequence[Features]
+    ) -> list[Prediction]:
         """Logits of each feature ([C] or [T, C]) to one answer an example, in order."""
 
     # -- judging ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,20 +50,21 @@ def label_list(value: Any, separator: str) -> list[str]:
     items = value.split(separator) if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)):
         raise RowProblem("wrong-type", f"the labels are {type(value).__name__}, not a list")
-    return sorted({one_label(item) for item in items if not (isinstance(item, str) and not item.strip())})
+    return sorted(
+        {one_label(item) for item in items if not (isinstance(item, str) and not item.strip())}
+    )
 
 
 def natural_key(label: str) -> tuple[int, float, str]:
-    """Sort numbers as numbers, before names."""
+    """Sort finite numbers as numbers, before names."""
     try:
-        return (0, float(label), label)
+        number = float(label)
     except ValueError:
-        return (1, 0.0, label)
+        number = math.nan
+    return (0, number, label) if math.isfinite(number) else (1, 0.0, label)
 
 
-def classification_spec(
-    train: pa.Table, *, language: str, options: Mapping[str, Any]
-) -> TaskSpec:
+def classification_spec(train: pa.Table, *, language: str, options: Mapping[str, Any]) -> TaskSpec:
     """The classes of the training rows, in natural order.
 
     Raises:
@@ -142,13 +144,17 @@ def decode_classes(logits: Sequence[np.ndarray], spec: TaskSpec) -> list[Predict
     """The best class with its probability, or every class over the threshold."""
     found: list[Prediction] = []
     for row in probabilities(logits, spec):
-        scores = {name: round(float(value), 6) for name, value in zip(spec.labels, row, strict=True)}
+        scores = {
+            name: round(float(value), 6) for name, value in zip(spec.labels, row, strict=True)
+        }
         if spec.multi_label:
             chosen = [name for name, value in scores.items() if value >= THRESHOLD]
             found.append({"labels": chosen, "score": max(scores.values()), "scores": scores})
         else:
             best = int(row.argmax())
-            found.append({"label": spec.labels[best], "score": scores[spec.labels[best]], "scores": scores})
+            found.append(
+                {"label": spec.labels[best], "score": scores[spec.labels[best]], "scores": scores}
+            )
     return found
 
 
@@ -183,9 +189,7 @@ def class_schema(spec: TaskSpec) -> dict[str, Any]:
         "properties": dict.fromkeys(spec.labels, probability),
         "additionalProperties": False,
     }
-    answer = (
-        {"labels": {"type": "array", "items": name}} if spec.multi_label else {"label": name}
-    )
+    answer = {"labels": {"type": "array", "items": name}} if spec.multi_label else {"label": name}
     return {
         "type": "object",
         "properties": {**answer, "score": probability, "scores": scores},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
 from modelwright.tasks import RowProblem
 
@@ -12,11 +14,40 @@ Entity = tuple[int, int, str]
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’][^\W_{_CJK}]+)*|_+|[^\w\s]")
 _IS_CJK = re.compile(rf"[{_CJK}]")
+_JOINERS = "\u200c\u200d"
 
 
 def cut(text: str) -> list[Span]:
-    """Words of a text: a CJK character, a run of letters and digits, or a punctuation mark."""
-    return [match.span() for match in _WORD.finditer(text)]
+    """Words of a text: a CJK character, a run of letters and digits, or a punctuation mark.
+
+    Combining marks and joiners stay with what they follow, so that no word ends inside a character
+    as people see it (an accented letter, a Devanagari syllable, a family of emoji).
+    """
+    words = [match.span() for match in _WORD.finditer(text)]
+    return words if text.isascii() else _rejoined(text, words)
+
+
+def _rejoined(text: str, words: Sequence[Span]) -> list[Span]:
+    found: list[Span] = []
+    for start, end in words:
+        if found and found[-1][1] == start and _continues(text, found[-1][0], start):
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def _continues(text: str, begin: int, place: int) -> bool:
+    """Whether the character at `place` belongs to the word that began at `begin`."""
+    before, here = text[place - 1], text[place]
+    if here in _JOINERS or before in _JOINERS or _is_mark(here):
+        return True
+    letters = text[begin].isalnum() and here.isalnum() and not _IS_CJK.match(here)
+    return letters and _is_mark(before)
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
 
 
 def join(tokens: Sequence[str]) -> tuple[str, list[Span]]:
@@ -42,7 +73,7 @@ def cut_at(text: str, entities: Sequence[Entity]) -> list[Span]:
     for start, end in cut(text):
         inner = [place for place in borders if start < place < end]
         edges = [start, *inner, end]
-        words.extend(zip(edges[:-1], edges[1:], strict=True))
+        words.extend(pairwise(edges))
     return words
 
 
@@ -72,7 +103,7 @@ def check_entities(text: str, spans: object) -> list[Entity]:
     """Entities from the user's list of {start, end, label}.
 
     Raises:
-        RowProblem: wrong-type, span-outside-text, overlapping-spans.
+        RowProblem: wrong-type, span-outside-text, empty-span, overlapping-spans.
     """
     if not isinstance(spans, (list, tuple)):
         raise RowProblem("wrong-type", f"the spans are {type(spans).__name__}, not a list")
@@ -86,9 +117,11 @@ def check_entities(text: str, spans: object) -> list[Entity]:
             raise RowProblem("wrong-type", f"a span lacks start, end or label: {span}")
         if not 0 <= start < end <= len(text):
             raise RowProblem("span-outside-text", f"span {start}-{end} in {len(text)} characters")
+        if not text[start:end].strip():
+            raise RowProblem("empty-span", f"span {start}-{end} holds white space alone")
         found.append((start, end, str(label)))
     found.sort()
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         if after[0] < before[1]:
             raise RowProblem("overlapping-spans", f"{before} and {after}")
     return found

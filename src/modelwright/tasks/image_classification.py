@@ -66,7 +66,9 @@ class ImageClassification(Task):
     modality = "image"
     head = "sequence"
     roles: ClassVar[tuple[Role, ...]] = (
-        Role("image", True, False, ("image", "img", "file", "path", "picture", "图片"), "the image"),
+        Role(
+            "image", True, False, ("image", "img", "file", "path", "picture", "图片"), "the image"
+        ),
         Role("label", True, True, LABEL_ALIASES, "the class, or a list of classes"),
     )
 
@@ -121,7 +123,9 @@ class ImageClassification(Task):
     def encode(self, inputs: Sequence[Any], encoder: Any) -> list[Features]:
         from modelwright.encoders.image import from_base64
 
-        images = [from_base64(_base64(item)) if not isinstance(item, bytes) else item for item in inputs]
+        images = [
+            from_base64(_base64(item)) if not isinstance(item, bytes) else item for item in inputs
+        ]
         return [
             {"example": index, "pixels": pixels}
             for index, pixels in enumerate(encoder.pixels(images))
@@ -135,7 +139,9 @@ class ImageClassification(Task):
     ) -> torch.Tensor:
         return classification_loss(logits, targets, settings, multi_label=self.spec.multi_label)
 
-    def decode(self, logits: Sequence[np.ndarray], features: Sequence[Features]) -> list[Prediction]:
+    def decode(
+        self, logits: Sequence[np.ndarray], features: Sequence[Features]
+    ) -> list[Prediction]:
         return decode_classes(logits, self.spec)
 
     def evidence(

@@ -120,7 +120,9 @@ class TextClassification(Task):
         return len(self.spec.labels)
 
     def example(self, row: Row) -> Any:
-        return {"text": row["text"], "text_pair": row["text_pair"]} if self.spec.pair else row["text"]
+        return (
+            {"text": row["text"], "text_pair": row["text_pair"]} if self.spec.pair else row["text"]
+        )
 
     def encode(self, inputs: Sequence[Any], encoder: Any) -> list[Features]:
         features = encode_texts(inputs, encoder, pair=self.spec.pair)
@@ -136,7 +138,9 @@ class TextClassification(Task):
     ) -> torch.Tensor:
         return classification_loss(logits, targets, settings, multi_label=self.spec.multi_label)
 
-    def decode(self, logits: Sequence[np.ndarray], features: Sequence[Features]) -> list[Prediction]:
+    def decode(
+        self, logits: Sequence[np.ndarray], features: Sequence[Features]
+    ) -> list[Prediction]:
         return decode_classes(logits, self.spec)
 
     def evidence(

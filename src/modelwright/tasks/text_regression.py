@@ -77,7 +77,9 @@ class TextRegression(Task):
         import pyarrow as pa
 
         texts = ["text", "text_pair"] if pair else ["text"]
-        return pa.schema([*(pa.field(t, pa.string()) for t in texts), pa.field("target", pa.float64())])
+        return pa.schema(
+            [*(pa.field(t, pa.string()) for t in texts), pa.field("target", pa.float64())]
+        )
 
     @classmethod
     def canonical(cls, values: Mapping[str, Any], options: Mapping[str, Any]) -> Canonical:
@@ -117,7 +119,9 @@ class TextRegression(Task):
         return 1
 
     def example(self, row: Row) -> Any:
-        return {"text": row["text"], "text_pair": row["text_pair"]} if self.spec.pair else row["text"]
+        return (
+            {"text": row["text"], "text_pair": row["text_pair"]} if self.spec.pair else row["text"]
+        )
 
     def encode(self, inputs: Sequence[Any], encoder: Any) -> list[Features]:
         return encode_texts(inputs, encoder, pair=self.spec.pair)
@@ -132,8 +136,10 @@ class TextRegression(Task):
 
         return F.mse_loss(logits.float(), targets)
 
-    def decode(self, logits: Sequence[np.ndarray], features: Sequence[Features]) -> list[Prediction]:
-        return [{"value": round(value, 6)} for value in self._values(logits)]
+    def decode(
+        self, logits: Sequence[np.ndarray], features: Sequence[Features]
+    ) -> list[Prediction]:
+        return [{"value": float(f"{value:.7g}")} for value in self._values(logits)]
 
     def _values(self, logits: Sequence[np.ndarray]) -> list[float]:
         mean, scale = self.spec.options["mean"], self.spec.options["scale"]

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from modelwright.metrics.evidence import SpanEvidence
 
-VERSION = 1
+VERSION = 2
 IGNORED = -100
 
 
@@ -162,7 +162,9 @@ class TokenClassification(Task):
             label_smoothing=settings.label_smoothing,
         )
 
-    def decode(self, logits: Sequence[np.ndarray], features: Sequence[Features]) -> list[Prediction]:
+    def decode(
+        self, logits: Sequence[np.ndarray], features: Sequence[Features]
+    ) -> list[Prediction]:
         found: list[Prediction] = []
         for (tags, confidences), (text, words) in zip(
             self._word_tags(logits, features), _examples(features), strict=True
@@ -286,7 +288,10 @@ def _from_words(tokens: Any, tags: Any) -> tuple[str, list[tuple[int, int]], lis
     except ValueError as error:
         raise RowProblem("unknown-tag", str(error)) from error
     repaired, changes = repair_bio(normal)
-    return text, words, repaired, ["invalid-bio"] if changes else []
+    if any(tag in ("B", "I") for tag in repaired):
+        raise RowProblem("unknown-tag", "a tag names no type: B or I alone")
+    repairs = ["invalid-bio"] if changes else []
+    return text, words, repaired, repairs + ["empty-word"] * (len(kept) < len(tokens))
 
 
 def _words_of(item: Any) -> tuple[str, list[tuple[int, int]]]:

@@ -13,7 +13,13 @@ from modelwright.runtime.machine import measured, resident_mb
 from modelwright.tasks import LossSettings
 from modelwright.train.batches import LengthBatches
 from modelwright.train.features import FeatureTable, collate_targets
-from modelwright.train.stage import Prepared, TrainRequest, compact_vocabulary, method_of, prepare_training
+from modelwright.train.stage import (
+    Prepared,
+    TrainRequest,
+    compact_vocabulary,
+    method_of,
+    prepare_training,
+)
 from modelwright.train.suspicious import MOST_ROWS
 
 WARM_UP = 2

@@ -1,10 +1,10 @@
 """Training examples as arrays: encoded once, kept in ragged columns, memory-mapped.
 
-    features/
-      input_ids.values.npy  input_ids.bounds.npy    a ragged column of integers
-      pixels.npy                                    a dense column
-      targets.values.npy    targets.bounds.npy      what the loss compares with
-      columns.json
+features/
+  input_ids.values.npy  input_ids.bounds.npy    a ragged column of integers
+  pixels.npy                                    a dense column
+  targets.values.npy    targets.bounds.npy      what the loss compares with
+  columns.json
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class FeatureTable:
         return cls(columns, stored["rows"])
 
 
-def encode_table(rows: Iterable[Row], total: int, task: Task, encoder: Any, title: str) -> FeatureTable:
+def encode_table(
+    rows: Iterable[Row], total: int, task: Task, encoder: Any, title: str
+) -> FeatureTable:
     """Encode rows chunk by chunk (tokenizers use every core) into a table."""
     parts: dict[str, list[Any]] = {}
     count = 0

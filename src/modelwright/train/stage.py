@@ -95,7 +95,11 @@ def run(request: TrainRequest) -> dict[str, Any]:
         **outcome,
         **counts,
         "method": request.finetune.method.short(),
-        "base": {"id": prepared.base.id, "licence": prepared.base.licence, "digest": prepared.base.digest},
+        "base": {
+            "id": prepared.base.id,
+            "licence": prepared.base.licence,
+            "digest": prepared.base.digest,
+        },
         "settings": prepared.settings.as_dict(),
         "shape": asdict(prepared.shape),
         "precision": prepared.settings.precision,
@@ -223,7 +227,9 @@ def _train(request: TrainRequest, prepared: Prepared) -> dict[str, Any]:
         table=Augmented(table, augment, settings.seed) if augment else table,
         batches=batches,
         settings=settings,
-        loss=LossSettings(settings.label_smoothing, _class_weights(request.dataset, model.task, settings)),
+        loss=LossSettings(
+            settings.label_smoothing, _class_weights(request.dataset, model.task, settings)
+        ),
         evaluate=evaluate,
         folder=request.scratch,
         report_to=list(request.finetune.report_to),
@@ -233,7 +239,9 @@ def _train(request: TrainRequest, prepared: Prepared) -> dict[str, Any]:
     started = time.perf_counter()
     with stop_requests() as stop, bar("training", len(batches)) as shown:
         outcome = fit(loop, shown, stop)
-    outcome["loop_seconds"] = round(time.perf_counter() - started, 2)
+    seconds = time.perf_counter() - started
+    outcome["loop_seconds"] = round(seconds, 2)
+    outcome["rows_per_second"] = round(len(table) * settings.epochs / seconds, 1)
     if compact is not None:
         compact.expand()
     return outcome
@@ -246,7 +254,9 @@ def augmenters_of(request: TrainRequest, task: Task) -> list[Part]:
     return [Part(name="random-crop")] if task.modality == "image" else []
 
 
-def compact_vocabulary(request: TrainRequest, model: TrainedModel, table: FeatureTable) -> CompactVocabulary | None:
+def compact_vocabulary(
+    request: TrainRequest, model: TrainedModel, table: FeatureTable
+) -> CompactVocabulary | None:
     """The small embedding table that training works with, or None where it does not apply."""
     if model.task.modality != "text" or request.finetune.method.name != "full":
         return None
@@ -254,10 +264,14 @@ def compact_vocabulary(request: TrainRequest, model: TrainedModel, table: Featur
     rows = list(_rows(request.dataset, "validation"))[:MOST_VALIDATION]
     features = model.task.encode([model.task.example(row) for row in rows], model.encoder)
     ids = [np.asarray(feature["input_ids"]) for feature in features]
-    return CompactVocabulary(model.network.backbone, np.unique(np.concatenate([table.used_ids(), pad, *ids])))
+    return CompactVocabulary(
+        model.network.backbone, np.unique(np.concatenate([table.used_ids(), pad, *ids]))
+    )
 
 
-def _evaluator(request: TrainRequest, model: TrainedModel, compact: CompactVocabulary | None) -> Any:
+def _evaluator(
+    request: TrainRequest, model: TrainedModel, compact: CompactVocabulary | None
+) -> Any:
     """A function that scores the validation rows with the network as it is now."""
     task = model.task
     rows = list(_rows(request.dataset, "validation"))[:MOST_VALIDATION]

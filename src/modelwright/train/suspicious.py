@@ -21,7 +21,9 @@ MOST_SHOWN = 200
 RIDGE = 1.0
 
 
-def find_suspicious(vectors_ND: np.ndarray, labels_N: np.ndarray, classes: int) -> list[dict[str, Any]]:
+def find_suspicious(
+    vectors_ND: np.ndarray, labels_N: np.ndarray, classes: int
+) -> list[dict[str, Any]]:
     """Rows that confident learning would relabel, the surest first.
 
     Args:
@@ -42,7 +44,9 @@ def find_suspicious(vectors_ND: np.ndarray, labels_N: np.ndarray, classes: int) 
     ][:MOST_SHOWN]
 
 
-def held_out_probabilities(vectors_ND: np.ndarray, labels_N: np.ndarray, classes: int) -> np.ndarray:
+def held_out_probabilities(
+    vectors_ND: np.ndarray, labels_N: np.ndarray, classes: int
+) -> np.ndarray:
     """[N, C] leave-one-out probabilities of a ridge classifier."""
     x = vectors_ND.astype(np.float64)
     x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
@@ -60,7 +64,9 @@ def held_out_probabilities(vectors_ND: np.ndarray, labels_N: np.ndarray, classes
     return shifted / shifted.sum(axis=1, keepdims=True)
 
 
-def describe(found: list[dict[str, Any]], dataset: Dataset, labels: tuple[str, ...]) -> list[dict[str, Any]]:
+def describe(
+    found: list[dict[str, Any]], dataset: Dataset, labels: tuple[str, ...]
+) -> list[dict[str, Any]]:
     """Add the text, the place and the label names, for the report."""
     table = dataset.table("train")
     rows = table.take([entry["row"] for entry in found]).to_pylist() if found else []

@@ -42,7 +42,7 @@ def test_the_model_sees_batches_of_exactly_the_size_named(intents: Any) -> None:
     intents.model.batches.clear()
     plug = plugs.load("suite", "speed")
     plug.cls(plug.config(batches=[5], seconds=0.05)).measure(context)
-    assert set(intents.model.batches) == {5, 256, 44}
+    assert set(intents.model.batches) - {256, 44} == {5}
 
 
 def test_throughput_is_over_the_real_rows_in_file_order(intents: Any) -> None:

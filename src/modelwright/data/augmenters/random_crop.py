@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from modelwright.data.augmenters import Augmenter
 
-VERSION = 1
+VERSION = 2
 
 
 class Config(BaseModel):
@@ -21,7 +21,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    share: float = Field(0.1, gt=0, le=0.5, description="Largest shift as a share of the side.")
+    share: float = Field(
+        0.1, gt=0, le=0.5, description="Largest shift as a share of height and of width."
+    )
 
 
 @final
@@ -34,7 +36,7 @@ class RandomCrop(Augmenter):
         import numpy as np
 
         height, width = pixels.shape[:2]
-        reach = max(1, round(self.config.share * max(height, width)))
-        top, left = rng.integers(0, 2 * reach + 1, size=2)
-        padded = np.pad(pixels, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+        down, across = (max(1, round(self.config.share * side)) for side in (height, width))
+        top, left = rng.integers(0, 2 * down + 1), rng.integers(0, 2 * across + 1)
+        padded = np.pad(pixels, ((down, down), (across, across), (0, 0)), mode="edge")
         return padded[top : top + height, left : left + width]

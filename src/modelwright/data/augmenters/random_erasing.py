@@ -36,7 +36,7 @@ class RandomErasing(Augmenter):
         if rng.random() >= self.config.probability:
             return pixels
         height, width = pixels.shape[:2]
-        area = rng.uniform(0.02, self.config.area) * height * width
+        area = rng.uniform(min(0.02, self.config.area), self.config.area) * height * width
         ratio = rng.uniform(0.5, 2.0)
         tall = min(height, max(1, round((area * ratio) ** 0.5)))
         wide = min(width, max(1, round((area / ratio) ** 0.5)))

@@ -1,9 +1,9 @@
 """Settles inputs that occur with different targets.
 
 The policy says what becomes of them: `report` keeps all rows and counts them in the audit (which is
-done anyway); `majority` keeps the rows with the most frequent target, and none where two are equally
-frequent; `first` keeps the rows with the target that came first; `drop-all` keeps none. Several
-labels a row are no conflict in multi-label data.
+done anyway); `majority` keeps the rows with the most frequent target, and none where two are
+equally frequent; `first` keeps the rows with the target that came first; `drop-all` keeps none.
+Several labels a row are no conflict in multi-label data.
 
     data: {clean: [normalize, exact-duplicates, {label-conflicts: {policy: majority}}]}
 """

@@ -7,9 +7,9 @@ is then compared exactly, so no pair below the threshold is ever dropped. Nearly
 different targets are kept and reported: they are what a model must learn to tell apart, or a
 mistake. The ledger names the earlier row and the similarity.
 
-Memory grows by about 200 bytes a row. A million texts that share a template don't make it slow: in
-a crowded bucket a text is compared with the first 24 unlike ones; how many buckets were that full
-is reported as `full_buckets`.
+Memory grows by about 200 bytes a row. Where very many texts share a template, each is compared with
+a bounded number of others, so that time stays linear; a near-duplicate can then be missed, and
+`full_buckets` in the audit says how often not everything was compared.
 
     data: {clean: [normalize, exact-duplicates, {near-duplicates: {threshold: 0.9}}]}
 """
@@ -54,7 +54,7 @@ class NearDuplicates(Cleaner):
         from modelwright.data.neighbours import Neighbours
 
         super().__init__(config, around)
-        self.neighbours = Neighbours(config.threshold)
+        self._made = self.neighbours = Neighbours(config.threshold)
         self._notes: dict[str, Any] = {"rows": 0, "examples": []}
 
     @property
@@ -62,10 +62,10 @@ class NearDuplicates(Cleaner):
         return True
 
     def see(self, chunk: Chunk) -> None:
-        self.neighbours.add(chunk.indices, chunk.contents)
+        self._made.add(chunk.indices, chunk.contents)
 
     def finish(self, rows: RowStore) -> Iterator[Drop]:
-        found = self.neighbours.search(rows.contents, rows.target_keys, among=rows.alive)
+        found = self._made.search(rows.contents, rows.target_keys, among=rows.alive)
         self._notes = self._describe(found, rows)
         for match in found.matches:
             detail = f"{match.similarity:.2f} like {rows.where(match.twin)}"

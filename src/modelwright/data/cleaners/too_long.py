@@ -1,7 +1,7 @@
 """Drops texts that are longer than any real input.
 
-Such rows are mostly joined by a broken quote or hold a whole file. Not a default: training cuts long
-texts anyway. The characters of a pair are counted together.
+Such rows are mostly joined by a broken quote or hold a whole file. Not a default: training cuts
+long texts anyway. The characters of a pair are counted together.
 
     data: {clean: [{too-long: {characters: 20000}}]}
 """

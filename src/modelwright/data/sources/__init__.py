@@ -61,7 +61,7 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def claims(cls, location: str) -> float:
-        """How sure this format is that `location` is its own: 0 (no) to 1, by name and first bytes."""
+        """How sure this format is that `location` is its own, 0 to 1, by name and first bytes."""
 
     @abstractmethod
     def columns(self) -> list[str]:
@@ -76,7 +76,7 @@ class Source(ABC):
         """A digest that changes exactly when the content (or the query) changes."""
 
     def label_names(self) -> dict[str, list[str]]:
-        """Names of integer-coded columns that the source itself declares (hub features, labels.json)."""
+        """Names of integer-coded columns that the source declares (hub features, labels.json)."""
         return {}
 
 

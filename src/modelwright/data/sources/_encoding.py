@@ -10,7 +10,6 @@ candidate reads well is charset-normalizer asked (Cyrillic, Greek, ...).
 from __future__ import annotations
 
 import codecs
-import importlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -289,8 +288,8 @@ def _latin_weight(char: str, run: int) -> float:
 
 def _ask_library(data: bytes) -> str | None:
     try:
-        library = importlib.import_module("charset_normalizer")
+        from charset_normalizer import from_bytes
     except ImportError:
         return None
-    found = library.from_bytes(data).best()
+    found = from_bytes(data).best()
     return None if found is None else str(found.encoding)

@@ -34,7 +34,7 @@ VERSION = 1
 REQUIRES = {"sqlalchemy": "sql"}
 
 _PREFIX = "sql://"
-_READING = re.compile(r"^\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|values|table)\b", re.I | re.S)
+_READING = re.compile(r"^\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
 _HALVES = re.compile("[\ud800-\udfff]")
 _DRIVERS = {
     "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2"), ("asyncpg", "asyncpg")),
@@ -112,7 +112,7 @@ class Sql(Source):
 def _parse(location: str) -> tuple[URL, str]:
     """The database's URL and the query of a location."""
     sqlalchemy = libraries.require("sqlalchemy", "sql")
-    match = re.match(r"^sql://(.+?)([?&])query=(.+)$", location, re.S)
+    match = re.match(r"^sql://(.+?)([?&])query=(.+)$", location, re.DOTALL)
     if match is None:
         raise UserError(
             "MW-201",

@@ -1,7 +1,7 @@
 """ResNet: convolutional backbones for images; the default from scratch.
 
 The stem of the published architecture shrinks an image four times, too much for small pictures:
-small images are enlarged first (see `models/bases.py`).
+small images are enlarged first (see `train/stage.py`).
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def _export(model: Any, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _Positional(network, names),
+                _positional(network, names),
                 tuple(_example(model)),
                 str(path),
                 input_names=list(names),
@@ -78,7 +78,7 @@ def _export(model: Any, path: Path) -> None:
             config._attn_implementation = before
 
 
-def _Positional(network: Any, names: tuple[str, ...]) -> Any:
+def _positional(network: Any, names: tuple[str, ...]) -> Any:
     """The exporter passes inputs by position; the network takes them by name."""
     import torch
 

@@ -134,7 +134,8 @@ def _pairs(run: Run) -> Iterator[Advice]:
             continue
         seen.add(both)
         values = {
-            "gold": pair["gold"], "predicted": pair["predicted"], "count": _words.whole(count),
+            "gold": _words.breakable(pair["gold"]),
+            "predicted": _words.breakable(pair["predicted"]), "count": _words.whole(count),
             "share": _words.percent(count / errors, 0),
         }  # fmt: skip
         key = "boundaries" if len(both) == 1 else "pair"
@@ -157,7 +158,7 @@ def _classes(run: Run) -> Iterator[Advice]:
     poor.sort(key=lambda row: (row["f1"] - 1) * row["support"])
     for row in poor[:_MOST_CLASSES]:
         values = {
-            "name": row["name"], "f1": _words.percent(row["f1"]),
+            "name": _words.breakable(row["name"]), "f1": _words.percent(row["f1"]),
             "rows": _words.whole(row["train_rows"]), "usual": _words.whole(usual),
         }  # fmt: skip
         reward = (1 - row["recall"]) * row["support"] / rows

@@ -41,7 +41,8 @@ def flow(rows_in: int, kept: int, dropped: Mapping[str, int], splits: Mapping[st
     ]  # fmt: skip
     for level, blocks in enumerate(levels):
         parts += [_flow_bar(block, level * (bar + gap), bar) for block in blocks]
-    return chart(3 * bar + 2 * gap, parts, css="flow")
+    used = 3 if bottom else 2
+    return chart(used * bar + (used - 1) * gap, parts, css="flow")
 
 
 @dataclass(frozen=True)

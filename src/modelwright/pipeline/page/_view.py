@@ -44,7 +44,7 @@ def _head(run: Run) -> dict[str, Any]:
         "task": bundle.get("task") or run.report.get("task") or run.setting("task"),
         "base": base.get("id") if isinstance(base, dict) else base or run.setting("base"),
         "effort": run.setting("effort"),
-        "created": bundle.get("created") or run.run.get("created") or "",
+        "created": run.run.get("finished") or bundle.get("created") or "",
         "version": str(bundle.get("version") or "")[:12],
         "status": run.run.get("status") or "unknown",
         "problems": (run.run.get("error") or {}).get("problems") or [],

@@ -1,0 +1,1 @@
+"""Sample data that comes with the package; each folder's README states its licence."""

@@ -93,7 +93,8 @@ def report(rows: int, runs: dict[str, dict[str, Any]], out: Path | None) -> None
         ),
         row(
             f"cleaning with near-duplicates, memory on a generated {size}-row CSV",
-            large["peak_mb"], "MiB", at_least=2048, aim=1024,
+            large["peak_mb"], "MiB", peer="limit of 2 GiB", peer_value=2048,
+            ratio=round(2048 / large["peak_mb"], 3), at_least=1.0, aim=2.0,
         ),
         row(
             f"cleaning time grows linearly: rows a second on {rows:,} rows against {rows // 4:,}",
@@ -106,7 +107,7 @@ def report(rows: int, runs: dict[str, dict[str, Any]], out: Path | None) -> None
             large["recall"], "share", at_least=0.99, aim=0.999,
         ),
         row(
-            "rows dropped as near-duplicates that were not planted",
+            "near-duplicates found that were not planted (by chance; each compared exactly)",
             large["not_planted"], "rows",
         ),
         row(
@@ -143,7 +144,7 @@ def row(what: str, value: float, unit: str, **more: Any) -> dict[str, Any]:
         "unit": unit,
         "peer": more.get("peer"),
         "peer_value": peer_value,
-        "ratio": round(value / peer_value, 3) if peer_value else None,
+        "ratio": more.get("ratio") or (round(value / peer_value, 3) if peer_value else None),
         "at_least": more.get("at_least"),
         "aim": more.get("aim"),
     }

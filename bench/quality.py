@@ -104,7 +104,11 @@ def run_recipe(name: str, data: Path, work: Path, sets: tuple[str, ...]) -> tupl
     started = time.perf_counter()
     with log.open("w", encoding="utf-8") as file:
         done = subprocess.run(
-            command, env=environment(**variables), stdout=file, stderr=subprocess.STDOUT, check=False
+            command,
+            env=environment(**variables),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
     wall = time.perf_counter() - started
     return wall, log.read_text(encoding="utf-8")[-1500:] if done.returncode else ""

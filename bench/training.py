@@ -56,7 +56,7 @@ QUICK = Sizes(rounds=1, warm=1, ours=4, peer=2, tutorial=1, bare=3, epochs=0.1)
 
 def main() -> None:
     """Parse, measure, report."""
-    parser = arguments(__doc__, "a few steps on a few hundred rows: shows that the program works, no more")
+    parser = arguments(__doc__, "a few steps on a few hundred rows, to see it work")
     parser.add_argument("--epochs", type=float, help=f"whole trainings (default {FULL.epochs:g})")
     parser.add_argument("--rounds", type=int, help=f"rounds of rates (default {FULL.rounds})")
     options = parser.parse_args()
@@ -76,9 +76,7 @@ def main() -> None:
     report("training.py", rows, options.json, libraries, quick=options.quick, conditions=conditions)
 
 
-def measured(
-    data: Path, folder: Path, sizes: Sizes
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def measured(data: Path, folder: Path, sizes: Sizes) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """All rows, and the conditions they were measured under."""
     say("the data stage")
     shared = ours("rows", folder, "--data", data, "--epochs", sizes.epochs)
@@ -170,13 +168,13 @@ def rows_of(
             middle["ours"], "rows/s", peer=TUTORIAL, peer_value=middle["tutorial"],
             at_least=12, aim=25, judged="ratio",
             rounds={"ours": rounded["ours"], "peer": rounded["tutorial"]},
-            note=f"{sizes.tutorial} timed steps a round of the tutorial's way, not a whole training",
+            note=f"only {sizes.tutorial} timed steps a round of the tutorial's way",
         ),
         row(
             "our loop's overhead over a bare PyTorch loop with the same batches",
             overhead["percent"], "%", better="lower", peer=BARE, peer_value=0.0,
             ratio=overhead["ratio"], at_least=10, aim=3,
-            rounds=overhead["rounds"], note="without evaluations and saving; collating is ours only",
+            rounds=overhead["rounds"], note="no evaluations, no saving; collating is ours only",
         ),
         row(
             f"accuracy on the official test rows after {sizes.epochs:g} epochs, BANKING77",

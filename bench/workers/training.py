@@ -4,6 +4,8 @@
     rate     rows a second of the training loop
     bare     the same steps in our loop and in a bare loop, in turn
     whole    the training stage and the accuracy of its checkpoint
+
+All of them read what `rows` left in --folder.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ they are opened.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,7 +16,11 @@ from modelwright.runtime.files import read_json, write_json
 
 SCHEMA = 1
 MANIFEST = "bundle.json"
-_REQUIRED = ("schema", "name", "version", "task", "variants", "default", "files", "input", "output")
+_KINDS: dict[str, type] = {
+    "schema": int, "name": str, "version": str, "task": str, "task_spec": dict, "variants": list,
+    "default": str, "files": dict, "input": dict, "output": dict,
+}  # fmt: skip
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def read_bundle(folder: Path) -> dict[str, Any]:
@@ -34,19 +39,32 @@ def read_bundle(folder: Path) -> dict[str, Any]:
         manifest = read_json(folder / MANIFEST)
     except (OSError, ValueError) as error:
         raise _not_a_bundle(folder, f"bundle.json cannot be read: {error}") from error
-    missing = [key for key in _REQUIRED if not isinstance(manifest, dict) or key not in manifest]
-    if missing:
+    if not isinstance(manifest, dict):
+        raise _not_a_bundle(folder, "bundle.json holds no object")
+    if missing := [key for key in _KINDS if key not in manifest]:
         raise _not_a_bundle(folder, f"bundle.json lacks {', '.join(missing)}")
-    if not isinstance(manifest["schema"], int) or manifest["schema"] > SCHEMA:
-        raise _not_a_bundle(
-            folder,
-            f"its schema is {manifest['schema']}, this release knows up to {SCHEMA}",
-            "upgrade modelwright",
-        )
+    if manifest["schema"] != SCHEMA:
+        why = f"its schema is {manifest['schema']!r}, this release knows {SCHEMA}"
+        raise _not_a_bundle(folder, why, "upgrade modelwright")
+    if why := _fault(manifest):
+        raise _not_a_bundle(folder, why)
+    return manifest
+
+
+def _fault(manifest: dict[str, Any]) -> str:
+    """What keeps a manifest from being used safely, or nothing."""
+    for key, kind in _KINDS.items():
+        if not isinstance(manifest[key], kind):
+            return f"`{key}` of bundle.json is {type(manifest[key]).__name__}"
     for name in manifest["files"]:
         if not is_inside(name):
-            raise _not_a_bundle(folder, f"it declares a file outside itself: {name!r}")
-    return manifest
+            return f"it declares a file outside itself: {name!r}"
+    for entry in manifest["variants"]:
+        for key in ("name", "engine"):
+            value = entry.get(key) if isinstance(entry, dict) else None
+            if not isinstance(value, str) or not _PLAIN_NAME.fullmatch(value):
+                return f"a variant's {key} is {value!r}"
+    return "" if manifest["variants"] else "it holds no variant"
 
 
 def is_inside(name: str) -> bool:

@@ -91,23 +91,36 @@ class Bundle(Variant):
             threads: for one batch; all cores when not given.
 
         Raises:
-            UserError: MW-601 no bundle, MW-605 no such variant, MW-801 its runtime is missing.
+            UserError: MW-601 no bundle, MW-602 a damaged file, MW-605 no such variant, MW-801 its
+                runtime is missing.
         """
         folder = Path(path)
         manifest = read_bundle(folder)
         entry = _choose(manifest, variant)
-        task = restore_task(manifest["task_spec"])
-        encoder = open_encoder(folder / ("processor" if task.modality == "image" else "tokenizer"))
-        variant_folder = folder / "variants" / entry["name"]
-        rows = 0 if entry.get("batch_invariant", True) else 1
-        opened = open_variant(
-            variant_folder, entry["engine"], task, encoder, rows=rows, threads=threads or 0
-        )
-        return cls(folder, manifest, entry, opened)
+        try:
+            return cls(folder, manifest, entry, _open(folder, manifest, entry, threads or 0))
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                "MW-602",
+                f"the variant {entry['name']} cannot be opened: {error}",
+                expected="the files as they were packaged",
+                fix=f"`mw verify {folder}` names what changed; copy the bundle again",
+                file=str(folder),
+            ) from error
 
     def close(self) -> None:
         """Give the engine's memory back."""
         self.engine.close()
+
+
+def _open(folder: Path, manifest: dict[str, Any], entry: dict[str, Any], threads: int) -> Variant:
+    task = restore_task(manifest["task_spec"])
+    encoder = open_encoder(folder / ("processor" if task.modality == "image" else "tokenizer"))
+    rows = 0 if entry.get("batch_invariant", True) else 1
+    place = folder / "variants" / entry["name"]
+    return open_variant(place, entry["engine"], task, encoder, rows=rows, threads=threads)
 
 
 def _choose(manifest: dict[str, Any], name: str | None) -> dict[str, Any]:

@@ -229,11 +229,8 @@ def _pooling(folder: Path) -> Literal["mean", "cls"]:
     if not path.is_file():
         return "mean"
     values = _config(path, folder.name)
-    return (
-        "cls"
-        if values.get("pooling_mode_cls_token") or values.get("pooling_mode") == "cls"
-        else "mean"
-    )
+    first = values.get("pooling_mode_cls_token") or values.get("pooling_mode") == "cls"
+    return "cls" if first else "mean"
 
 
 def _check_fit(base: Base, modality: str) -> None:

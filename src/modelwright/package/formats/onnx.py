@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -100,7 +102,7 @@ def _example(model: Any) -> list[Any]:
         height, width = model.encoder.settings.size
         return [torch.zeros(2, model.encoder.settings.channels, height, width)]
     values = {
-        "input_ids": torch.randint(0, 100, (2, 16)),
+        "input_ids": torch.arange(32).reshape(2, 16) % model.network.backbone.config.vocab_size,
         "attention_mask": torch.ones(2, 16, dtype=torch.int64),
         "token_type_ids": torch.zeros(2, 16, dtype=torch.int64),
     }
@@ -123,17 +125,15 @@ def _fuse(model: Any, path: Path) -> None:
         return
     from onnxruntime.transformers import optimizer
 
-    logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
-    for name in ("fusion_attention", "fusion_base", "onnx_model", "onnx_model_bert", "optimizer"):
-        logging.getLogger(f"onnxruntime.transformers.{name}").setLevel(logging.ERROR)
-    fused = optimizer.optimize_model(
-        str(path),
-        "bert",
-        num_heads=config.num_attention_heads,
-        hidden_size=config.hidden_size,
-        opt_level=0,
-    )
-    fused.save_model_to_file(str(path))
+    with _quiet():
+        fused = optimizer.optimize_model(
+            str(path),
+            "bert",
+            num_heads=config.num_attention_heads,
+            hidden_size=config.hidden_size,
+            opt_level=0,
+        )
+        fused.save_model_to_file(str(path))
 
 
 def _quantize(source: Path, folder: Path) -> None:
@@ -141,9 +141,7 @@ def _quantize(source: Path, folder: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     folder.mkdir(parents=True)
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)
-    try:
+    with _quiet():
         quantize_dynamic(
             str(source),
             str(folder / "model.onnx"),
@@ -151,5 +149,14 @@ def _quantize(source: Path, folder: Path) -> None:
             per_channel=True,
             extra_options={"DefaultTensorType": TensorProto.FLOAT},
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's advice from the user; what it made is proven afterwards."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
     finally:
-        logging.getLogger().setLevel(level)
+        logging.disable(before)

@@ -1,0 +1,66 @@
+"""Batches of like length: nothing lost, nothing over the budget, padding that means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelwright.encoders.batches import batches_by_length, collate, length_of, unpad
+from modelwright.encoders.image import ImageEncoder, ImageSettings
+from modelwright.encoders.text import TextEncoder
+
+
+def rows(lengths: list[int]) -> list[dict[str, object]]:
+    return [
+        {"input_ids": list(range(5, 5 + n)), "token_type_ids": [1] * n, "example": i}
+        for i, n in enumerate(lengths)
+    ]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), max_size=50),
+    tokens=st.integers(1, 200),
+    most=st.integers(1, 9),
+)
+def test_every_row_is_in_one_batch_within_both_budgets(
+    lengths: list[int], tokens: int, most: int
+) -> None:
+    batches = list(batches_by_length(rows(lengths), tokens, most))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[i] for i in batch)
+        assert len(batch) <= most
+        assert len(batch) == 1 or longest * len(batch) <= tokens
+
+
+def test_short_rows_are_padded_with_the_tokenizers_own_id(
+    make: Callable[..., TextEncoder],
+) -> None:
+    arrays = collate(rows([2, 3]), make("byte-level", pad_id=1))
+    assert arrays["input_ids"].tolist() == [[5, 6, 1], [5, 6, 7]]
+    assert arrays["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert arrays["token_type_ids"].tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert all(array.dtype == np.int64 for array in arrays.values())
+
+
+def test_only_the_models_own_inputs_are_made(make: Callable[..., TextEncoder]) -> None:
+    names = ("input_ids", "attention_mask")
+    assert tuple(collate(rows([2]), make("byte-level", inputs=names))) == names
+
+
+def test_images_of_a_batch_become_one_array() -> None:
+    encoder = ImageEncoder(ImageSettings((4, 6), 3))
+    features = [{"pixels": np.zeros((4, 6, 3), np.uint8)} for _ in range(2)]
+    arrays = collate(features, encoder)
+    assert arrays["pixel_values"].shape == (2, 3, 4, 6)
+    assert arrays["pixel_values"].dtype == np.float32
+    assert length_of(features[0]) == 1
+
+
+def test_a_token_heads_padding_is_cut_off_and_a_class_heads_logits_are_kept() -> None:
+    (feature,) = rows([3])
+    assert unpad(np.zeros((7, 5)), feature).shape == (3, 5)
+    assert unpad(np.zeros(5), feature).shape == (5,)

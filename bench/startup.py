@@ -21,6 +21,7 @@ from statistics import median
 from typing import Any
 
 from _report import SOURCE, arguments, environment, report, row, say
+from _sample import copy_some
 
 RUNS, QUICK_RUNS = 9, 2
 TEXT = "Where is my parcel? It should have been here on Monday."
@@ -63,7 +64,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="modelwright-startup-") as name:
         folder = Path(name)
         rows = [command_line(folder, runs)]
-        bundle = options.bundle or make_bundle(folder, 0.05 if options.quick else 1)
+        bundle = options.bundle or make_bundle(folder, quick=options.quick)
         rows += cold_starts(bundle, runs)
     libraries = ("modelwright", "transformers", "torch", "onnxruntime", "tokenizers", "typer")
     report("startup.py", rows, options.json, libraries, quick=options.quick, runs=runs)
@@ -115,13 +116,14 @@ def whole_run(command: Sequence[str]) -> float:
 # -- cold start -----------------------------------------------------------------------------------
 
 
-def make_bundle(folder: Path, epochs: float) -> Path:
-    """A bundle of the sample helpdesk."""
+def make_bundle(folder: Path, *, quick: bool) -> Path:
+    """A bundle of the sample helpdesk, after one epoch (quick: a few steps on half of the rows)."""
     say("making a bundle from the sample data")
+    samples, epochs = SOURCE / "modelwright" / "samples", 0.05 if quick else 1
+    if quick:
+        samples = copy_some(samples, folder / "samples", ["helpdesk"])
     recipe = folder / "desk.yaml"
-    recipe.write_text(
-        DESK.format(folder=SOURCE / "modelwright" / "samples" / "helpdesk"), encoding="utf-8"
-    )
+    recipe.write_text(DESK.format(folder=samples / "helpdesk"), encoding="utf-8")
     command = [
         *mw(), "run", str(recipe), "-o", str(folder / "run"),
         "--set", f"finetune.epochs={epochs}", "--set", "evaluate.suites=[quality]",

@@ -22,21 +22,19 @@ POOL = "source"
 
 
 def locations(data: Data) -> list[tuple[str, str]]:
-    """(split, location) of everything to read, training rows first.
+    """(split, location) of everything to read, training rows first; a file for them wins over
+    `data.source`.
 
     Raises:
         UserError: MW-208 when it isn't clear where training rows come from.
     """
     splits = data.splits
-    if (splits.train is None) == (data.source is None):
-        both = splits.train is not None
+    if splits.train is None and data.source is None:
         raise UserError(
             "MW-208",
-            "`data.source` and `data.splits.train` both give training rows"
-            if both
-            else "nothing says where the training rows are",
-            expected="either `data.source` or `data.splits.train`",
-            fix="remove one of them" if both else "add `data: {source: FILE}`",
+            "nothing says where the training rows are",
+            expected="`data.source` or `data.splits.train`",
+            fix="add `data: {source: FILE}`",
         )
     found = [("train", splits.train)] if splits.train else [(POOL, str(data.source))]
     for name in ("validation", "test"):

@@ -69,13 +69,6 @@ def _rows_come_from_one_place(facts: Facts) -> Iterator[Finding]:
             "`data.source` or `data.splits.train`",
             "add `source: FILE` under `data`",
         )
-    if data.source is not None and data.splits.train is not None:
-        yield _conflict(
-            ("data", "splits", "train"),
-            "`data.source` and `data.splits.train` both say where the training rows are",
-            "one of them",
-            "delete `data.source` if every split has its own file, else delete `data.splits.train`",
-        )
 
 
 def _fractions_leave_training_rows(facts: Facts) -> Iterator[Finding]:

@@ -24,18 +24,28 @@ def _model() -> TrainedModel:
     return prepare(resolve("scratch:tiny", "text", Path()), task, Shape(vocabulary=200), TEXTS)
 
 
-def _steps(model: TrainedModel, steps: int) -> float:
+def _loss(model: TrainedModel) -> torch.Tensor:
     features = model.task.encode(TEXTS, model.encoder)
     inputs = {k: torch.from_numpy(v) for k, v in model.collate(features).items()}
+    return model.task.loss(model.network(**inputs), torch.tensor(LABELS), LossSettings())
+
+
+def _quiet_loss(model: TrainedModel) -> torch.Tensor:
+    model.network.eval()
+    return _loss(model)
+
+
+def _learn(model: TrainedModel, rate: float) -> tuple[float, float]:
+    """Loss without dropout before and after 30 steps."""
     weights = [weight for weight in model.network.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=5e-3)
+    optimizer = torch.optim.AdamW(weights, lr=rate)
+    before = float(_quiet_loss(model).detach())
     model.network.train()
-    for _ in range(steps):
-        loss = model.task.loss(model.network(**inputs), torch.tensor(LABELS), LossSettings())
-        loss.backward()
+    for _ in range(30):
+        _loss(model).backward()
         optimizer.step()
         optimizer.zero_grad()
-    return float(loss.detach())
+    return before, float(_quiet_loss(model).detach())
 
 
 @pytest.mark.parametrize("name", plugs.names("method"))
@@ -46,8 +56,7 @@ def test_a_method_learns_and_leaves_a_plain_network_with_the_same_answers(name):
     names = set(model.network.state_dict())
     method = plug.cls(plug.config())
     method.prepare(model.network)
-    before = _steps(model, 1)
-    after = _steps(model, 25)
+    before, after = _learn(model, plug.cls.learning_rate)
     assert after < before
     answers = model.predict(TEXTS)
     method.finish(model.network)

@@ -108,10 +108,9 @@ def test_a_train_file_that_is_all_in_test_is_refused(stage: Runner, many: Maker)
     assert "cross-split-duplicate 30" in caught.value.problem.seen
 
 
-def test_source_and_a_train_file_contradict_each_other(stage: Runner, many: Maker) -> None:
-    with pytest.raises(UserError) as caught:
-        stage({"source": many(30)}, splits={"train": "x.rows"})
-    assert caught.value.problem.code == "MW-208"
+def test_a_train_file_wins_over_source(stage: Runner, many: Maker) -> None:
+    found = stage({"source": many(200), "train": many(30)}, splits={"validation": 0.1})
+    assert sum(found.dataset.info.rows.values()) == 30
 
 
 def test_holding_out_everything_is_refused(stage: Runner, many: Maker) -> None:

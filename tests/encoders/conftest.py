@@ -61,10 +61,10 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
 @pytest.fixture(scope="session")
 def make() -> Make:
     """Make an encoder: make("published", max_tokens=16, casing=True)."""
-    files = {name: kind().to_str() for name, kind in KINDS.items()}
+    tokenizers = {name: kind() for name, kind in KINDS.items()}
 
     def encoder(kind: str, **settings: Any) -> TextEncoder:
-        return TextEncoder(Tokenizer.from_str(files[kind]), TextSettings(**settings))
+        return TextEncoder(tokenizers[kind], TextSettings(**settings))
 
     return encoder
 

@@ -11,8 +11,10 @@ that BERT-like models have anyway, so the export and the engines need nothing ne
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +124,7 @@ class TextEncoder:
             mapped = [_first_tokens(part, words[index]) for part in parts]
             owners = _owners(mapped, parts)
             for part_index, part in enumerate(parts):
-                mine = [word for word, owner in owners.items() if owner == part_index]
+                mine = owners[part_index]
                 types = (
                     part.type_ids if shapes is None else _token_shapes(part, words[index], shapes)
                 )
@@ -158,12 +160,14 @@ def _shape(word: str) -> int:
 
 def _word_of_tokens(encoding: Encoding, words: Sequence[tuple[int, int]]) -> list[int]:
     """For each token the index of the word it lies in, or -1; both lists run left to right."""
-    owner, word = [-1] * len(encoding.ids), 0
+    owner, word = [-1] * len(encoding.ids), -1
     for token, ((start, end), special) in enumerate(
         zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
     ):
         if special or start == end:
             continue
+        if word < 0:  # a window may begin far into the text
+            word = bisect_right(words, start, key=itemgetter(1))
         while word < len(words) and words[word][1] <= start:
             word += 1
         if word < len(words) and words[word][0] < end:
@@ -186,15 +190,18 @@ def _first_tokens(encoding: Encoding, words: Sequence[tuple[int, int]]) -> dict[
     return first
 
 
-def _owners(mapped: list[dict[int, int]], parts: list[Encoding]) -> dict[int, int]:
-    """Word -> the window in which it stands farthest from an edge."""
+def _owners(mapped: list[dict[int, int]], parts: list[Encoding]) -> list[list[int]]:
+    """The words of each window: those that stand farthest from an edge in it."""
     best: dict[int, tuple[int, int]] = {}
     for index, (first, part) in enumerate(zip(mapped, parts, strict=True)):
         for word, token in first.items():
             room = min(token, len(part.ids) - token)
             if word not in best or room > best[word][0]:
                 best[word] = (room, index)
-    return {word: index for word, (_, index) in sorted(best.items())}
+    owned: list[list[int]] = [[] for _ in parts]
+    for word, (_, index) in sorted(best.items()):
+        owned[index].append(word)
+    return owned
 
 
 def _token_shapes(

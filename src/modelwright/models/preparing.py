@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +31,9 @@ from modelwright.models.network import (
 from modelwright.runtime.files import read_json
 from modelwright.tasks import Task
 
+MOST_TEXTS = 500_000
+"""A tokenizer is learnt from no more texts than these."""
+VOCABULARY_FILES = ("vocab.txt", "vocab.json", "tokenizer_config.json", "*.model")
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -131,6 +138,8 @@ def _tokenizer(base: Base) -> Any:
     from transformers import AutoTokenizer
 
     try:
+        if not any(list(folder.glob(name)) for name in VOCABULARY_FILES):
+            raise ValueError("its folder holds no vocabulary")
         with _quiet():
             slow = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         return slow.backend_tokenizer
@@ -144,11 +153,11 @@ def _tokenizer(base: Base) -> Any:
 
 
 def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
-    """A WordPiece-style tokenizer from texts: lower-cased words, Chinese by learnt multi-character
-    pieces down to single characters.
+    """A tokenizer from texts, the same one every time: lower-cased words in learnt pieces, Chinese
+    by pieces of several characters down to single ones.
 
     Args:
-        texts: training texts.
+        texts: training texts, of which the first `MOST_TEXTS` are read.
         vocabulary: most pieces.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -170,13 +179,42 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
         show_progress=False,
         max_piece_length=8,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    sample = list(islice(texts, MOST_TEXTS))
+    tokenizer.train_from_iterator(sample, trainer)
+    _settle(tokenizer, sample)
     tokenizer.decoder = decoders.Fuse()
     pair = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=pair
     )
     return tokenizer
+
+
+def _settle(tokenizer: Any, texts: list[str]) -> None:
+    """Give the learnt pieces one order and one score, in place.
+
+    The trainer sums in the random order of its hash tables: pieces get other ids in every process
+    and scores differ in the last digits. So pieces are sorted, and each is scored by how often the
+    best cut under the rounded scores uses it.
+    """
+    from tokenizers.models import Unigram
+
+    learnt = {
+        piece: round(score, 2)
+        for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]
+        if piece not in SPECIAL
+    }
+    pieces = [*SPECIAL, *sorted(learnt)]
+    unknown = SPECIAL.index("[UNK]")
+    tokenizer.model = Unigram([(piece, learnt.get(piece, 0.0)) for piece in pieces], unknown)
+    used: Counter[int] = Counter()
+    for start in range(0, len(texts), 10_000):
+        for encoding in tokenizer.encode_batch_fast(texts[start : start + 10_000]):
+            used.update(encoding.ids)
+    total = max(1, used.total())
+    scores = [math.log(max(used[number], 0.5) / total) for number in range(len(pieces))]
+    scores[: len(SPECIAL)] = [0.0] * len(SPECIAL)
+    tokenizer.model = Unigram(list(zip(pieces, scores, strict=True)), unknown)
 
 
 def _text_backbone(base: Base, shape: Shape, tokenizer: Any) -> Any:

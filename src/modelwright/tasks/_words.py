@@ -14,14 +14,14 @@ Entity = tuple[int, int, str]
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’][^\W_{_CJK}]+)*|_+|[^\w\s]")
 _IS_CJK = re.compile(rf"[{_CJK}]")
-_JOINERS = "\u200c\u200d"
+_JOINERS = "\u00ad\u200c\u200d\u2060"
 
 
 def cut(text: str) -> list[Span]:
     """Words of a text: a CJK character, a run of letters and digits, or a punctuation mark.
 
-    Combining marks and joiners stay with what they follow, so that no word ends inside a character
-    as people see it (an accented letter, a Devanagari syllable, a family of emoji).
+    Combining marks, joiners and soft hyphens stay inside their word, so that none ends within a
+    character as people see it (an accented letter, a Devanagari syllable, a family of emoji).
     """
     words = [match.span() for match in _WORD.finditer(text)]
     return words if text.isascii() else _rejoined(text, words)

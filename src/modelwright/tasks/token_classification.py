@@ -143,7 +143,8 @@ class TokenClassification(Task):
         index = {tag: number for number, tag in enumerate(self.spec.labels)}
         targets = [IGNORED] * len(feature["input_ids"])
         for word, position in zip(feature["words"], feature["positions"], strict=True):
-            targets[position] = index.get(row["tags"][word], IGNORED)
+            if targets[position] == IGNORED:  # of words that share a token, the first one tells
+                targets[position] = index.get(row["tags"][word], IGNORED)
         return targets
 
     def loss(
@@ -196,9 +197,13 @@ class TokenClassification(Task):
             tags, confidences = found[feature["example"]]
             probabilities = softmax(row[feature["positions"]])
             best = probabilities.argmax(axis=1)
+            before = -1
             for place, word in enumerate(feature["words"]):
-                tags[word] = self.spec.labels[int(best[place])]
+                tag = self.spec.labels[int(best[place])]
+                shared = feature["positions"][place] == before  # one token is no two entities
+                tags[word] = f"I-{tag[2:]}" if shared and tag != "O" else tag
                 confidences[word] = float(probabilities[place, best[place]])
+                before = feature["positions"][place]
         return found
 
     def evidence(

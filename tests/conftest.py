@@ -28,7 +28,7 @@ base: scratch:tiny
 data:
   columns: {text: text, label: intent}
   splits: {train: train.csv, validation: 0.1, test: test.csv}
-finetune: {epochs: 4, precision: fp32}
+finetune: {epochs: 10, learning_rate: 2.0e-3, precision: fp32}
 evaluate: {suites: [quality]}
 package: {formats: [torch, onnx], golden: 8, max_drop: 100}
 """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -11,6 +13,7 @@ from modelwright.recipe.check import check
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("MODELWRIGHT_TEST_DATA", ROOT.parent / "shared" / "data"))
+SETS = ("banking77", "conll2003", "fashion_mnist", "sst2", "stsb", "waimai_10k")
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 
 
@@ -22,7 +25,9 @@ def test_there_are_recipes_for_every_task():
 
 def check_task(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
-    return next(line.split(":")[1].strip() for line in text.splitlines() if line.startswith("task:"))
+    return next(
+        line.split(":")[1].strip() for line in text.splitlines() if line.startswith("task:")
+    )
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -33,18 +38,42 @@ def test_a_recipe_has_no_mistake(path, monkeypatch):
     assert check(path).name == path.stem
 
 
+@pytest.fixture(scope="session")
+def some_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few hundred rows of each set, in the same layout."""
+    if not DATA.is_dir():
+        pytest.skip("the shared data sets are not here")
+    folder = tmp_path_factory.mktemp("data")
+    return _sampler().copy_some(DATA, folder, SETS)
+
+
+def _sampler() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("sample", ROOT / "bench" / "_sample.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_runs_from_data_to_bundle(path, monkeypatch, tmp_path):
+def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_path):
     from modelwright.engines import Bundle
+    from modelwright.package import proving
     from modelwright.package.verifying import read_golden
     from modelwright.pipeline.running import run
 
-    if not DATA.is_dir():
-        pytest.skip("the shared data sets are not here")
-    monkeypatch.setenv("MODELWRIGHT_DATA", str(DATA))
+    monkeypatch.setenv("MODELWRIGHT_DATA", str(some_rows))
     monkeypatch.setenv("MODELWRIGHT_STORE", str(tmp_path / "store"))
-    quick = ("effort=quick", "finetune.epochs=0.02", "evaluate.suites=[quality]", "package.max_drop=100")
+    monkeypatch.setattr(proving, "SPEED_SECONDS", 0.02)
+    quick = (
+        "effort=quick",
+        "finetune.epochs=0.2",
+        "evaluate.suites=[quality]",
+        "package.max_drop=100",
+        "data.limits.dropped=1",
+    )
     done = run(path, tmp_path / "run", sets=quick)
     bundle = Bundle.open(done.bundle)
     assert bundle.manifest["quality"]["rows"] > 0

@@ -51,7 +51,8 @@ def _learn(model: TrainedModel, rate: float) -> tuple[float, float]:
 @pytest.mark.parametrize("name", plugs.names("method"))
 def test_a_method_learns_and_leaves_a_plain_network_with_the_same_answers(name):
     plug = plugs.load("method", name)
-    assert plug.module.__doc__ and plug.version >= 1
+    assert plug.module.__doc__
+    assert plug.version >= 1
     model = _model()
     names = set(model.network.state_dict())
     method = plug.cls(plug.config())

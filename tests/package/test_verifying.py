@@ -315,6 +315,7 @@ def test_a_golden_row_that_answers_differently_is_told_with_its_line(bundle: Pat
         ({"value": 1000.0}, {"value": 1100.0}, False),
         ({"entities": [{"start": 1, "label": "X"}]}, {"entities": []}, False),
         ({"entities": [{"start": 1, "label": "X"}]}, {"entities": [{"start": 2, "label": "X"}]}, False),
+        ({"entities": [{"start": 900}]}, {"entities": [{"start": 901}]}, False),
         ({"labels": ["a"]}, {"labels": ["a"]}, True),
         ({"score": 0.5}, {"score": float("nan")}, False),
         ({"score": 0.5}, {"score": None}, False),

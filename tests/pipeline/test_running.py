@@ -80,7 +80,12 @@ def test_a_run_leaves_everything_that_the_contract_names(finished):
     record = json.loads((folder / "run.json").read_text())
     assert record["status"] == "done"
     assert record["bundle"] == "bundle"
-    assert [stage["name"] for stage in record["stages"]] == ["data", "finetune", "evaluate", "package"]
+    assert [stage["name"] for stage in record["stages"]] == [
+        "data",
+        "finetune",
+        "evaluate",
+        "package",
+    ]
     ledger = json.loads((folder / "ledger.json").read_text())
     assert ledger["in"] == ledger["kept"] + sum(ledger["dropped"].values())
     assert "effort: quick" in (folder / "recipe.resolved.yaml").read_text()
@@ -103,7 +108,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, kind)
     scratch = recipe.parent / ".modelwright" / "store" / ".scratch"
     deadline = time.monotonic() + 120
     while not list(scratch.glob("checkpoint-*/checkpoint-*/whole")):
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(kind)
     assert process.wait(timeout=60) == (130 if kind == signal.SIGTERM else -9)

@@ -168,12 +168,6 @@ ONE_MISTAKE = [
     # combinations
     (_minimal(data="{format: csv}"), "MW-106", 3, "add `source: FILE`"),
     (
-        _minimal(data="{source: train.csv, splits: {train: test.csv}}"),
-        "MW-106",
-        3,
-        "delete `data.source`",
-    ),
-    (
         _minimal(data="{source: train.csv, splits: {validation: 0.5, test: 0.5}}"),
         "MW-106",
         3,

@@ -209,20 +209,6 @@ def test_a_poisoned_request_fails_alone_among_those_that_share_its_batch():
     assert max(bundle.calls) > 1
 
 
-def test_requests_to_an_int8_model_share_no_call_since_it_would_change_their_answers():
-    bundle = FakeBundle(seconds=0.01)
-    bundle.variant["precision"] = "int8"
-
-    async def everybody() -> None:
-        transport = httpx.ASGITransport(create_app([bundle]))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-            posts = (http.post("/v1/predict", json={"inputs": [f"text {n}"]}) for n in range(8))
-            await asyncio.gather(*posts)
-
-    asyncio.run(everybody())
-    assert set(bundle.calls) == {1}
-
-
 def test_a_full_queue_is_503_with_retry_after_and_empties_again():
     bundle = FakeBundle(seconds=0.2)
     limits = Settings(max_queue_items=4, max_batch=2)

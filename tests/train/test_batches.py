@@ -13,7 +13,9 @@ LENGTHS = st.lists(st.integers(1, 200), min_size=1, max_size=300).map(np.array)
 
 @settings(deadline=None, max_examples=60)
 @given(LENGTHS, st.integers(1, 40), st.integers(1, 2000), st.integers(0, 5))
-def test_each_epoch_has_every_row_once_and_each_batch_keeps_its_budgets(lengths, rows, tokens, seed):
+def test_each_epoch_has_every_row_once_and_each_batch_keeps_its_budgets(
+    lengths, rows, tokens, seed
+):
     batches = LengthBatches(lengths, rows, tokens, epochs=2, seed=seed)
     everything = list(batches)
     assert len(everything) == len(batches)

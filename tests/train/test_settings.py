@@ -38,6 +38,9 @@ def test_a_pinned_value_stays_and_is_not_listed_as_derived():
 
 
 def test_wider_backbones_learn_at_lower_rates():
-    rates = [derive(Finetune(), replace(FACTS, width=w), "fp32", 0)[0].learning_rate for w in (384, 768, 1024)]
+    rates = [
+        derive(Finetune(), replace(FACTS, width=w), "fp32", 0)[0].learning_rate
+        for w in (384, 768, 1024)
+    ]
     assert rates == sorted(rates, reverse=True)
     assert 3e-5 < rates[1] < 8e-5

@@ -122,9 +122,7 @@ class ClassEvidence(Evidence):
             ),
         }
         for name, statistic in slow.items():
-            known[name] = bootstrap(
-                statistic, self.rows, seed=seed, resamples=min(resamples, 200)
-            )
+            known[name] = bootstrap(statistic, self.rows, seed=seed, resamples=min(resamples, 200))
         return {name: known[name] for name in values}
 
     def select(self, index_M: Integers) -> ClassEvidence:

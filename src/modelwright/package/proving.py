@@ -71,8 +71,8 @@ def disagreement(draft: Draft, found: dict[str, Any]) -> str:
         return ""
     if found["agreement"] < EXACT_AGREEMENT:
         return f"agrees on {found['agreement']:.4f} of the rows, {EXACT_AGREEMENT} needed"
-    worst = max(found["max_abs_diff"], found["alone_max_abs_diff"])
-    if worst > EXACT_DIFF:
+    worst = float(np.max([found["max_abs_diff"], found["alone_max_abs_diff"]]))
+    if not worst <= EXACT_DIFF:  # also when it is not a number
         return f"logits differ by up to {worst:.2g}, {EXACT_DIFF} allowed"
     return ""
 
@@ -117,7 +117,7 @@ def speed(variant: Any, features: Sequence[Features]) -> list[dict[str, Any]]:
 
 
 def _largest(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
-    return float(max(np.abs(a - b).max() for a, b in zip(first, second, strict=True)))
+    return float(np.max([np.abs(a - b).max() for a, b in zip(first, second, strict=True)]))
 
 
 def _spread(rows: int, wanted: int) -> list[int]:

@@ -93,7 +93,7 @@ def read_golden(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def difference(expected: Any, answer: Any, tolerance: float) -> str:
-    """Why two answers are not the same, or nothing; numbers may differ by `tolerance`."""
+    """Why two answers are not the same, or nothing; fractions may differ by `tolerance`."""
     if isinstance(expected, dict) and isinstance(answer, dict):
         for key in expected:
             if why := difference(expected[key], answer.get(key), tolerance):
@@ -104,7 +104,7 @@ def difference(expected: Any, answer: Any, tolerance: float) -> str:
             return f"{len(answer)} instead of {len(expected)}"
         pairs = zip(expected, answer, strict=True)
         return next((why for a, b in pairs if (why := difference(a, b, tolerance))), "")
-    if isinstance(expected, (int, float)) and isinstance(answer, (int, float)):
+    if isinstance(expected, float) and isinstance(answer, (int, float)):
         near = abs(expected - answer) <= tolerance * max(1.0, abs(expected))
         return "" if near else f"{answer} instead of {expected}"
     return "" if expected == answer else f"{answer!r} instead of {expected!r}"

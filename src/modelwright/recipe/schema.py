@@ -54,7 +54,9 @@ class Part(Section):
 class Splits(Section):
     """Where each split comes from: a file, or a fraction of what no file gives."""
 
-    train: str | None = Field(default=None, description="File with the training rows; `data.source` is then not read.")
+    train: str | None = Field(
+        default=None, description="File with the training rows; `data.source` is then not read."
+    )
     validation: str | Fraction | None = Field(
         default=None,
         description="File, or share of the training rows held out to choose the best epoch.",
@@ -74,7 +76,9 @@ class Splits(Section):
 class DataLimits(Section):
     """Limits that stop a run."""
 
-    dropped: Fraction = Field(default=0.05, description="Share of rows that may be unusable; duplicates are not counted.")
+    dropped: Fraction = Field(
+        default=0.05, description="Share of rows that may be unusable; duplicates are not counted."
+    )
 
 
 class Data(Section):

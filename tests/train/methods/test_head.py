@@ -12,7 +12,11 @@ from modelwright.train.methods.head import Config, Head
 
 def test_the_backbone_stays_as_it_is_and_without_dropout():
     config = BertConfig(
-        vocab_size=30, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+        vocab_size=30,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
     )
     network = Network(Bert.build(config), NetworkSettings("text", "sequence", 2))
     before = {name: value.clone() for name, value in network.backbone.state_dict().items()}

@@ -34,7 +34,9 @@ VERSION = 1
 REQUIRES = {"sqlalchemy": "sql"}
 
 _PREFIX = "sql://"
-_READING = re.compile(r"^\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|values|table)\b", re.IGNORECASE | re.DOTALL)
+_READING = re.compile(
+    r"^\s*(--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|with|values|table)\b", re.IGNORECASE | re.DOTALL
+)
 _HALVES = re.compile("[\ud800-\udfff]")
 _DRIVERS = {
     "postgresql": (("psycopg", "psycopg"), ("psycopg2", "psycopg2"), ("asyncpg", "asyncpg")),

@@ -331,6 +331,21 @@ def test_a_learnt_tokenizer_reads_its_own_texts_without_unknown_pieces() -> None
     assert tokenizer.get_vocab_size() <= 200
 
 
+def test_a_vocabulary_smaller_than_the_alphabet_grows_to_hold_it() -> None:
+    texts = [
+        "".join(chr(0x4E00 + place + step) for step in range(10)) for place in range(0, 900, 10)
+    ]
+    tokenizer = learn_tokenizer(texts, 50)
+    assert 900 < tokenizer.get_vocab_size() < 1000
+    assert tokenizer.token_to_id("[UNK]") not in tokenizer.encode(texts[7]).ids
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["a"], ["\u200b"], ["😀"]])
+def test_hardly_any_text_still_gives_a_tokenizer(texts: list[str]) -> None:
+    tokenizer = learn_tokenizer(texts, 100)
+    assert tokenizer.encode("my card 😀").ids[0] == tokenizer.token_to_id("[CLS]")
+
+
 def test_a_learnt_tokenizer_is_the_same_every_time() -> None:
     texts = ["my card is lost", "where is my refund", "订单在哪里", "我的订单在哪里呢"] * 4
     assert len({learn_tokenizer(iter(texts), 100).to_str() for _ in range(5)}) == 1

@@ -158,7 +158,7 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 
     Args:
         texts: training texts, of which the first `MOST_TEXTS` are read.
-        vocabulary: most pieces.
+        vocabulary: most pieces; more where the texts hold more different characters.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from tokenizers.trainers import UnigramTrainer
@@ -172,14 +172,15 @@ def learn_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
             pre_tokenizers.Digits(individual_digits=True),
         ]
     )
+    sample = list(islice(texts, MOST_TEXTS))
+    letters = {letter for text in sample for letter in tokenizer.normalizer.normalize_str(text)}
     trainer = UnigramTrainer(
-        vocab_size=vocabulary,
+        vocab_size=max(vocabulary, len(letters) + len(SPECIAL) + 1),
         special_tokens=list(SPECIAL),
         unk_token="[UNK]",
         show_progress=False,
         max_piece_length=8,
     )
-    sample = list(islice(texts, MOST_TEXTS))
     tokenizer.train_from_iterator(sample, trainer)
     _settle(tokenizer, sample)
     tokenizer.decoder = decoders.Fuse()

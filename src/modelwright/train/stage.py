@@ -260,13 +260,13 @@ def compact_vocabulary(
     """The small embedding table that training works with, or None where it does not apply."""
     if model.task.modality != "text" or request.finetune.method.name != "full":
         return None
-    pad = np.array([model.encoder.settings.pad_id])  # type: ignore[union-attr]
+    pad = model.encoder.settings.pad_id  # type: ignore[union-attr]
     rows = list(_rows(request.dataset, "validation"))[:MOST_VALIDATION]
     features = model.task.encode([model.task.example(row) for row in rows], model.encoder)
     ids = [np.asarray(feature["input_ids"]) for feature in features]
-    return CompactVocabulary(
-        model.network.backbone, np.unique(np.concatenate([table.used_ids(), pad, *ids]))
-    )
+    # Every id up to the padding's is kept: padding, and positions counted from it, stay right.
+    used = np.unique(np.concatenate([table.used_ids(), np.arange(pad + 1), *ids]))
+    return CompactVocabulary(model.network.backbone, used)
 
 
 def _evaluator(
@@ -292,7 +292,7 @@ def _class_weights(dataset: Dataset, task: Task, settings: Settings) -> tuple[fl
         return None
     counts = dict.fromkeys(task.spec.labels, 0)
     for row in _rows(dataset, "train"):
-        for label in task.row_labels(row):
+        for label in row["tags"] if task.head == "token" else task.row_labels(row):
             counts[label] = counts.get(label, 0) + 1
     rows = sum(counts.values())
     return tuple(rows / (len(counts) * max(1, counts[label])) for label in task.spec.labels)

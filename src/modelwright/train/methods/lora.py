@@ -12,6 +12,7 @@ from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from modelwright.errors import UserError
 from modelwright.train.methods import Method
 
 VERSION = 1
@@ -43,6 +44,13 @@ class Lora(Method):
             for name, module in network.backbone.named_modules()
             if isinstance(module, torch.nn.Linear)
         )
+        if not targets:
+            raise UserError(
+                "MW-403",
+                "LoRA needs linear layers, and this backbone has none",
+                expected="a transformer backbone",
+                fix="write `finetune: {method: full}` (or head)",
+            )
         settings = LoraConfig(
             r=self.config.rank,
             lora_alpha=self.config.alpha,

@@ -300,9 +300,9 @@ class SpanEvidence(Evidence):
 
     def select(self, index_M: Integers) -> SpanEvidence:
         return SpanEvidence(
-            [self.gold_tags[i] for i in index_M],
-            [self.predicted_tags[i] for i in index_M],
-            [self.confidences[i] for i in index_M],
+            [self.gold_tags[int(i)] for i in index_M],
+            [self.predicted_tags[int(i)] for i in index_M],
+            [self.confidences[int(i)] for i in index_M],
         )
 
 

@@ -190,7 +190,8 @@ def test_errors_are_coloured_on_a_terminal_only(
 
 
 SLEEPER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 from modelwright.cli import main
 from modelwright.cli.output import Answer
 def slow(verb, arguments, **settings):

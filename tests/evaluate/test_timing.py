@@ -30,7 +30,6 @@ def test_the_first_calls_are_not_counted() -> None:
     found = measure(call, seconds=0, minimum=4)
     assert found["runs"] == 4
     assert len(calls) == 5
-    assert found["p99_ms"] < 40
 
 
 def test_it_measures_for_about_the_time_given() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from safetensors.numpy import load_file
 
 from modelwright.errors import GateError, UserError
 from modelwright.pipeline.running import run
+from modelwright.runtime.files import read_json
 from modelwright.samples import __path__ as SAMPLES
 
 HELPDESK = Path(SAMPLES[0]) / "helpdesk"
@@ -51,12 +53,10 @@ def _recipe(folder: Path, **changes: object) -> Path:
     return path
 
 
-def _start(recipe: Path) -> subprocess.Popen[bytes]:
+def _start(recipe: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "modelwright", "run", str(recipe)]
-    return subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
 
 
 def _weights(recipe: Path) -> dict[str, object]:
@@ -116,6 +116,32 @@ def test_a_killed_training_goes_on_to_the_same_weights(finished, tmp_path, kind)
     assert not list((recipe.parent / ".modelwright" / "store").glob("checkpoint-*"))
     run(recipe)
     assert _same(_weights(recipe), _weights(finished))
+
+
+@pytest.mark.parametrize(("stage", "gone"), [("data", 4), ("evaluate", 2), ("package", 1)])
+def test_a_stage_killed_as_it_works_is_made_anew(finished, tmp_path, stage, gone):
+    folder = tmp_path / "killed"
+    shutil.copytree(finished.parent, folder)
+    shutil.rmtree(folder / "runs")
+    store = folder / ".modelwright" / "store"
+    for kind in ("bundle", "report", "checkpoint", "dataset")[:gone]:
+        shutil.rmtree(*store.glob(f"{kind}-*"))
+    process = _start(folder / finished.name, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    with process.stderr as lines:
+        assert any(line.startswith(f"{stage}: running".encode()) for line in lines)
+        process.kill()
+    assert process.wait(timeout=60) == -9
+    before = {path.name for path in store.glob("[!.]*")}
+    done = run(folder / finished.name, until=stage)
+    made = {path.name for path in store.glob("[!.]*")} - before
+    assert [record.cached for record in done.stages] == [True] * (len(done.stages) - 1) + [False]
+    assert len(made) == 1
+    assert made <= {path.name for path in _store(finished).glob("[!.]*")}
+
+
+def _store(recipe: Path) -> Path:
+    return recipe.parent / ".modelwright" / "store"
 
 
 def test_two_runs_never_write_to_one_folder(finished):

@@ -102,7 +102,7 @@ def speed(variant: Any, features: Sequence[Features]) -> list[dict[str, Any]]:
             chosen = [features[i] for i in order[start : start + batch]]
             chosen = [chosen[i % len(chosen)] for i in range(batch)]
             times = measure(
-                lambda rows=chosen: variant.logits(rows), seconds=SPEED_SECONDS, minimum=10
+                lambda rows=chosen: variant.logits(rows), seconds=SPEED_SECONDS, minimum=5
             )
             measured.append(
                 {

@@ -7,28 +7,30 @@ time a row, and steps times a line through the measured (tokens, seconds) pairs.
 
 from __future__ import annotations
 
-import resource
+import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelwright import plugs
 from modelwright.artifacts.dataset import Dataset
 from modelwright.pipeline.stages import NAMES, Work, data_request, train_request
-from modelwright.runtime.machine import resident_mb
+from modelwright.runtime.machine import release_memory, resident_mb
+
+if TYPE_CHECKING:
+    from modelwright.train.calibration import Calibration
 
 SAMPLE_ROWS = 2_000
 STEPS = 5
 START_SECONDS = 4.0
 """Imports of the training libraries and opening of the base, once a run."""
-EXPORT_SECONDS = 14.0
-"""Writing, fusing and quantizing the ONNX forms."""
-SPEED_SECONDS = 12.0
-"""The speed suite's own budget and its warm-up."""
+EXPORT_SECONDS = 12.0
+"""Opening the checkpoint, writing, fusing and quantizing the ONNX forms."""
+ACTIVATIONS = 24
+"""Arrays of a batch's tokens by the backbone's width that a forward pass holds at its peak."""
 
 
 @dataclass
@@ -75,6 +77,10 @@ def predict(work: Work, wanted: Sequence[str]) -> Prediction:
         dataset = _dataset(trial, folder, prediction)
         if set(wanted) & {"finetune", "evaluate", "package"}:
             _predict_training(trial, dataset, folder, prediction)
+            release_memory()
+            if "data" in prediction.stages:  # training's libraries stay in the process
+                ahead = prediction.stages["data"]
+                ahead.peak_mb = max(ahead.peak_mb, resident_mb())
     prediction.stages = {
         stage: prediction.stages[stage] for stage in wanted if stage in prediction.stages
     }
@@ -82,16 +88,33 @@ def predict(work: Work, wanted: Sequence[str]) -> Prediction:
 
 
 class _Sampled:
-    """A source cut to its first rows; everything else is the source's own."""
+    """A source cut to rows taken from all over it; everything else is the source's own.
 
-    def __init__(self, source: Any, rows: int) -> None:
-        self._source, self._rows = source, rows
+    Attributes:
+        count: rows that it really has.
+        seconds: reading all of them.
+        most: rows given out, evenly spread over those taken.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source, self.count, self.most = source, 0, SAMPLE_ROWS
+        draw = random.Random(0)
+        taken: list[tuple[int, Any]] = []
+        started = time.perf_counter()
+        for row in source.rows():
+            self.count += 1
+            if len(taken) < SAMPLE_ROWS:
+                taken.append((self.count, row))
+            elif (place := draw.randrange(self.count)) < SAMPLE_ROWS:
+                taken[place] = (self.count, row)
+        self.seconds = time.perf_counter() - started
+        self._taken = [row for _, row in sorted(taken, key=lambda pair: pair[0])]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
     def rows(self) -> Iterator[Any]:
-        return islice(self._source.rows(), self._rows)
+        return iter(self._taken[:: max(1, len(self._taken) // self.most)])
 
 
 def _dataset(work: Work, folder: Path, prediction: Prediction) -> Dataset:
@@ -103,36 +126,61 @@ def _dataset(work: Work, folder: Path, prediction: Prediction) -> Dataset:
         prediction.rows = dict(dataset.info.rows)
         work.derive_from(dataset.info.language)
         return dataset
-    from modelwright import data
-    from modelwright.data.sources._opening import open_source
-
-    counts: list[int] = []
-
-    def opener(location: str, kind: str, options: dict[str, Any]) -> Any:
-        source = open_source(location, kind, options)
-        counts.append(sum(1 for _ in source.rows()))
-        return _Sampled(source, SAMPLE_ROWS)
-
     STAGES["data"].key(work)
-    output = folder / "data"
-    output.mkdir()
-    started = time.perf_counter()
-    request = data_request(work, output)
-    limits = request.data.limits.model_copy(update={"dropped": 1.0})
-    request = replace(request, data=request.data.model_copy(update={"limits": limits}))
-    dataset = data.run(request, opener=opener)
-    seconds = time.perf_counter() - started
-    sampled = sum(min(count, SAMPLE_ROWS) for count in counts)
-    scale = sum(counts) / max(1, sampled)
-    prediction.rows = {split: round(rows * scale) for split, rows in dataset.info.rows.items()}
-    size = sum(path.stat().st_size for path in output.iterdir())
+    sampled = _Sampling(work, folder)
+    sampled.run(SAMPLE_ROWS // 10)  # imports
+    few, few_seconds = sampled.run(SAMPLE_ROWS // 4)
+    rows, seconds = sampled.run(SAMPLE_ROWS)
+    total = sum(source.count for source in sampled.sources.values())
+    reading = sum(source.seconds for source in sampled.sources.values())
+    each = max(0.0, seconds - few_seconds) / (rows - few) if rows > few else seconds / max(1, rows)
+    dataset = Dataset.open(sampled.output)
+    scale = total / max(1, rows)
+    prediction.rows = {split: round(count * scale) for split, count in dataset.info.rows.items()}
+    size = sum(path.stat().st_size for path in sampled.output.iterdir())
     prediction.stages["data"] = Ahead(
-        seconds=seconds * (0.3 + 0.7 * scale) if scale > 1 else seconds,
-        peak_mb=resident_mb() + 0.0004 * sum(counts),
+        seconds=reading + seconds + each * (total - rows),
+        peak_mb=resident_mb() + 0.0004 * total,
         disk_mb=size * scale / 1e6,
     )
     work.derive_from(dataset.info.language)
     return dataset
+
+
+class _Sampling:
+    """Runs the data stage on some rows of every source.
+
+    Attributes:
+        sources: by location.
+        output: the last dataset.
+    """
+
+    def __init__(self, work: Work, folder: Path) -> None:
+        self.work, self.folder = work, folder
+        self.sources: dict[str, _Sampled] = {}
+        self.output = folder
+
+    def run(self, most: int) -> tuple[int, float]:
+        """Rows taken and seconds, with about `most` rows of a source."""
+        from modelwright import data
+        from modelwright.data.sources._opening import open_source
+
+        def opener(location: str, kind: str, options: dict[str, Any]) -> Any:
+            if location not in self.sources:
+                self.sources[location] = _Sampled(open_source(location, kind, options))
+            source = self.sources[location]
+            source.most = most
+            return source
+
+        self.output = self.folder / f"data-{most}"
+        self.output.mkdir()
+        request = data_request(self.work, self.output)
+        limits = request.data.limits.model_copy(update={"dropped": 1.0})
+        request = replace(request, data=request.data.model_copy(update={"limits": limits}))
+        started = time.perf_counter()
+        data.run(request, opener=opener)
+        seconds = time.perf_counter() - started
+        return sum(1 for source in self.sources.values() for _ in source.rows()), seconds
 
 
 def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Prediction) -> None:
@@ -148,6 +196,7 @@ def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Pr
     forward = measured.forward_seconds_a_row
     validation = min(prediction.rows.get("validation", 0), 5_000)
     test = prediction.rows.get("test", 0) or validation
+    usual = max(1.0, measured.usual)
     weights_mb = measured.parameters * 4 / 1e6
     base_mb = measured.peak_mb
     prediction.stages["finetune"] = Ahead(
@@ -159,29 +208,33 @@ def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Pr
         peak_mb=base_mb,
         disk_mb=4 * weights_mb,
     )
+    speed = 4.0 + _speed_seconds(measured, (1, measured.long / usual, measured.longest / usual))
+    largest_mb = 32 * measured.longest * measured.width * 4 * ACTIVATIONS / 1e6
     prediction.stages["evaluate"] = Ahead(
-        seconds=2.0 + test * forward + _baseline_seconds(dataset, total) + SPEED_SECONDS,
-        peak_mb=base_mb,
+        seconds=2.0 + test * forward + _baseline_seconds(dataset, total) + speed,
+        peak_mb=base_mb + largest_mb,
         disk_mb=1.0,
     )
     proven = min(test, 4_000)
     variants = 3 if measured.modality == "text" else 2
+    proving = proven * forward + _speed_seconds(measured, (1, measured.long / usual))
     prediction.stages["package"] = Ahead(
-        seconds=EXPORT_SECONDS + (1 + 0.8 * variants) * proven * forward + 4.0 * variants,
-        peak_mb=base_mb + 3 * weights_mb,
+        seconds=EXPORT_SECONDS + proven * forward + variants * proving,
+        peak_mb=base_mb + 9 * weights_mb,
         disk_mb=2 * 2.3 * weights_mb,
     )
+
+
+def _speed_seconds(measured: Calibration, lengths: Sequence[float]) -> float:
+    """Measuring batches of 1, 8 and 32 rows at several lengths: some 0.7 s each, or a few calls."""
+    row = measured.forward_seconds_a_row
+    return sum(max(0.7, 3 * batch * row * length) for length in lengths for batch in (1, 8, 32))
 
 
 def _baseline_seconds(dataset: Dataset, rows: int) -> float:
     """The linear baseline's time: it grows with rows and, one problem a class, with classes."""
     classes = max(1, len(dataset.info.labels))
     return 1.0 + min(rows, 50_000) * (0.0004 + 0.000012 * classes)
-
-
-def peak_of_process_mb() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def plan_table(work: Work, prediction: Prediction) -> list[dict[str, Any]]:

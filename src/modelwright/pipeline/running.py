@@ -26,7 +26,7 @@ from modelwright.pipeline.stages import NAMES, STAGES, Work, key_of, manifest_of
 from modelwright.recipe.check import Checked, check_with_places
 from modelwright.recipe.resolved import resolved_yaml
 from modelwright.runtime.files import read_json, write_json, write_text, writing_errors
-from modelwright.runtime.machine import describe, measured
+from modelwright.runtime.machine import describe, measured, release_memory
 from modelwright.runtime.progress import say
 
 STORE_VARIABLE = "MODELWRIGHT_STORE"
@@ -119,6 +119,7 @@ def _stages(work: Work, run: Run, until: str) -> None:
             say("predicting from a short calibration")
             prediction = predict(work, NAMES[NAMES.index(name) : NAMES.index(until) + 1])
         say(f"{name}: {'cached' if cached else 'running'}")
+        release_memory()
         with measured() as usage:
             if not cached:
                 _make(name, work)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 import platform
 import resource
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,6 +60,13 @@ def resident_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def release_memory() -> None:
+    """Give memory that is no longer used back to the system, where the C library can."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 @dataclass
 class Usage:
     """Filled in when a `measured` block ends."""
@@ -66,7 +75,7 @@ class Usage:
     peak_mb: float = 0.0
 
 
-@contextmanager
+@contextlib.contextmanager
 def measured(interval: float = 0.05) -> Iterator[Usage]:
     """Wall seconds and peak resident memory (sampled every `interval` seconds) of a block."""
     usage, done, start = Usage(), threading.Event(), time.perf_counter()

@@ -1,33 +1,53 @@
-"""A few real steps on real shapes, to predict what training will take on this machine."""
+"""A few real steps on real shapes, to predict what training will take on this machine.
+
+The steps are those of the training loop itself, on the largest batch (which decides the memory)
+and on batches at the 10th, 50th and 90th percentile of cost, with an evaluation and a checkpoint
+at the end; so whatever the loop spends is in the prediction.
+"""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 
+from modelwright.models.checkpoint import EVAL_TOKENS
+from modelwright.runtime.device import StopFlag
 from modelwright.runtime.machine import measured, resident_mb
-from modelwright.tasks import LossSettings
+from modelwright.runtime.progress import Bar
 from modelwright.train.batches import LengthBatches
-from modelwright.train.features import FeatureTable, collate_targets
-from modelwright.train.stage import (
-    Prepared,
-    TrainRequest,
-    compact_vocabulary,
-    method_of,
-    prepare_training,
-)
+from modelwright.train.loop import SAVE_EVERY_S, fit
+from modelwright.train.stage import Prepared, TrainRequest, make_loop, method_of, prepare_training
 from modelwright.train.suspicious import MOST_ROWS
 
 WARM_UP = 2
+VALIDATION_ROWS = 256
+MOST_FORWARD = 1024
+SHARES = (0.1, 0.5, 0.9)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was measured and what follows for the whole run."""
+    """What was measured and what follows for the whole run.
+
+    Attributes:
+        training_seconds: steps and checkpoints, without evaluations.
+        evaluations: times the validation rows are scored.
+        forward_seconds_a_row: of evaluating, scores included.
+        encode_seconds_a_row: from text or file to features.
+        label_check_seconds: search for suspicious labels.
+        peak_mb: resident memory of the whole process.
+        parameters: weights.
+        modality: text or image.
+        usual, long, longest: tokens of the median row, of the 95th percentile, and the most that
+            the encoder takes; 1 each for images.
+        width: of the backbone's vectors.
+        facts: for showing.
+    """
 
     training_seconds: float
     evaluations: int
@@ -37,14 +57,19 @@ class Calibration:
     peak_mb: float
     parameters: int
     modality: str
+    usual: float
+    long: float
+    longest: int
+    width: int
     facts: dict[str, Any]
 
 
 def calibrate(request: TrainRequest, rows: int, steps: int) -> Calibration:
-    """Time a few steps and a forward pass, and scale them to `rows` training rows.
+    """Run a few steps, an evaluation and a checkpoint, and scale them to `rows` training rows.
 
     Args:
-        request: as the training stage gets it; its dataset may be a sample.
+        request: as the training stage gets it; its dataset may be a sample, and its scratch folder
+            is written to.
         rows: training rows of the whole data.
         steps: timed steps for each of three batch shapes.
     """
@@ -52,36 +77,35 @@ def calibrate(request: TrainRequest, rows: int, steps: int) -> Calibration:
         started = time.perf_counter()
         prepared = prepare_training(request, rows=rows)
         encode_seconds = time.perf_counter() - started
-        network = prepared.model.network
-        method_of(request).prepare(network)
-        compact = compact_vocabulary(request, prepared.model, prepared.table)
-        table = prepared.table
-        if compact is not None:
-            compact.shrink()
-            table = table.map_ids(compact.table)
-        settings = prepared.settings
-        batches = LengthBatches(
-            table.lengths, settings.batch_rows, settings.batch_tokens, 1, settings.seed
-        )
-        epoch = list(batches)
-        costs = np.array([_cost(table, batch) for batch in epoch])
-        per_step = _step_line(prepared, table, epoch, costs, steps)
-        forward = _forward_seconds(prepared, table)
-    sampled = max(1, len(table))
+        forward = _forward_seconds(prepared)
+        method_of(request).prepare(prepared.model.network)
+        trial = _run_trial(request, prepared, steps)
+        forward = max(forward, trial.evaluation_seconds_a_row)
+    settings, network = prepared.settings, prepared.model.network
+    sampled = max(1, len(prepared.table))
     scale = rows / sampled
-    predicted = float(np.sum(per_step[0] + per_step[1] * costs)) * settings.epochs * scale
+    a, b = trial.line
+    stepping = float(np.sum(a + b * trial.costs)) * settings.epochs * scale
+    evaluations = max(1, round(settings.epochs))
+    saves = evaluations + stepping / SAVE_EVERY_S
+    predicted = stepping + saves * trial.save_seconds
+    task = prepared.model.task
     return Calibration(
         training_seconds=predicted,
-        evaluations=max(1, round(settings.epochs)),
+        evaluations=evaluations,
         forward_seconds_a_row=forward,
         encode_seconds_a_row=min(0.001, encode_seconds / sampled),
         label_check_seconds=_label_check(prepared, rows, forward),
         peak_mb=max(usage.peak_mb, resident_mb()) + 0.0005 * rows,
         parameters=sum(weight.numel() for weight in network.parameters()),
-        modality=prepared.model.task.modality,
+        modality=task.modality,
+        usual=float(np.median(prepared.table.lengths)),
+        long=float(np.quantile(prepared.table.lengths, 0.95)),
+        longest=int(getattr(prepared.model.encoder.settings, "max_tokens", 1)),
+        width=network.head.in_features,
         facts={
             "epochs": settings.epochs,
-            "steps": round(len(epoch) * settings.epochs * scale),
+            "steps": round(len(trial.costs) * settings.epochs * scale),
             "batch_rows": settings.batch_rows,
             "precision": settings.precision,
             "rows_per_second": round(rows * settings.epochs / max(predicted, 1e-9), 1),
@@ -91,52 +115,100 @@ def calibrate(request: TrainRequest, rows: int, steps: int) -> Calibration:
     )
 
 
-def _cost(table: FeatureTable, batch: list[int]) -> float:
-    """Tokens of a batch with padding (rows for images)."""
-    lengths = table.lengths[batch]
-    return float(lengths.max() * len(batch))
+@dataclass(frozen=True)
+class _Trial:
+    """Seconds a step as a + b x cost; the cost of every batch of an epoch; the rest apiece."""
+
+    line: tuple[float, float]
+    costs: np.ndarray
+    evaluation_seconds_a_row: float
+    save_seconds: float
 
 
-def _step_line(
-    prepared: Prepared, table: FeatureTable, epoch: list[list[int]], costs: np.ndarray, steps: int
-) -> tuple[float, float]:
-    """Seconds a step as a + b x tokens, through batches at the 10th, 50th and 90th percentile."""
-    order = np.argsort(costs, kind="stable")
-    chosen = [epoch[order[int(share * (len(order) - 1))]] for share in (0.1, 0.5, 0.9)]
-    network = prepared.model.network.train()
-    optimizer = torch.optim.AdamW(
-        [weight for weight in network.parameters() if weight.requires_grad], lr=0.0, fused=True
+class _Chosen:
+    """A few batches in place of a run's."""
+
+    def __init__(self, batches: Sequence[list[int]]) -> None:
+        self.batches = batches
+        self.ends = [len(batches)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+
+class _Clock(Bar):
+    """A bar that shows nothing and keeps the time of every step's end."""
+
+    def __init__(self) -> None:
+        super().__init__("calibrating", None)
+        self.ends: list[float] = []
+
+    def advance(self, amount: float = 1) -> None:
+        self.ends.append(time.perf_counter())
+
+    def note(self, text: str) -> None:
+        """Nothing is shown."""
+
+
+def _run_trial(request: TrainRequest, prepared: Prepared, steps: int) -> _Trial:
+    loop, compact = make_loop(request, prepared, most_validation=VALIDATION_ROWS)
+    lengths, settings = prepared.table.lengths, prepared.settings
+    epoch = list(
+        LengthBatches(lengths, settings.batch_rows, settings.batch_tokens, 1, settings.seed)
     )
-    points: list[tuple[float, float]] = []
-    for batch in chosen:
-        times = [_one_step(prepared, table, batch, optimizer) for _ in range(WARM_UP + steps)]
-        points.append((_cost(table, batch), float(np.median(times[WARM_UP:]))))
-    x, y = np.array(points).T
+    costs = np.array([float(lengths[batch].max() * len(batch)) for batch in epoch])
+    order = np.argsort(costs, kind="stable")
+    places = [int(order[int(share * (len(order) - 1))]) for share in SHARES]
+    run = [int(order[-1])] + [place for place in places for _ in range(WARM_UP + steps)]
+    clock, spent = _Clock(), _Spent(loop.evaluate)
+    chosen: Any = _Chosen([epoch[place] for place in run])
+    still = replace(settings, learning_rate=0.0)
+    trial = replace(loop, batches=chosen, evaluate=spent, report_to=[], settings=still)
+    fit(trial, clock, StopFlag())
+    saving = time.perf_counter() - clock.ends[-1] - spent.seconds
+    if compact is not None:
+        compact.expand()
+    times = [after - before for before, after in pairwise(clock.ends)]
+    validation = min(VALIDATION_ROWS, request.dataset.info.rows.get("validation", 0))
+    return _Trial(
+        line=_line([costs[place] for place in run[1:]], times, WARM_UP + steps),
+        costs=costs,
+        evaluation_seconds_a_row=spent.seconds / max(1, validation),
+        save_seconds=saving,
+    )
+
+
+class _Spent:
+    """A call with its seconds."""
+
+    def __init__(self, call: Callable[[], dict[str, float]]) -> None:
+        self.call, self.seconds = call, 0.0
+
+    def __call__(self) -> dict[str, float]:
+        started = time.perf_counter()
+        scores = self.call()
+        self.seconds += time.perf_counter() - started
+        return scores
+
+
+def _line(costs: Sequence[float], times: Sequence[float], each: int) -> tuple[float, float]:
+    """The line through (cost, median seconds) of every shape, each timed `each` times in a row."""
+    starts = range(0, len(times), each)
+    x = np.array([costs[start] for start in starts])
+    y = np.array([float(np.median(times[start + WARM_UP : start + each])) for start in starts])
     if np.ptp(x) == 0:
         return float(y.mean()), 0.0
     slope = max(0.0, float(np.polyfit(x, y, 1)[0]))
     return max(0.0, float(y.mean() - slope * x.mean())), slope
 
 
-def _one_step(prepared: Prepared, table: FeatureTable, batch: list[int], optimizer: Any) -> float:
-    started = time.perf_counter()
-    model, settings = prepared.model, prepared.settings
-    features = table.select(batch)
-    arrays = model.collate(features)
-    targets = torch.from_numpy(collate_targets(features, next(iter(arrays.values())).shape[1]))
-    inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bf16"):
-        loss = model.task.loss(model.network(**inputs), targets, LossSettings())
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.network.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-    return time.perf_counter() - started
-
-
-def _forward_seconds(prepared: Prepared, table: FeatureTable) -> float:
-    features = table.select(range(min(256, len(table))))
-    prepared.model.logits(features[:32])
+def _forward_seconds(prepared: Prepared) -> float:
+    """Seconds a row of answering as many rows as one batch of evaluation holds."""
+    rows = max(1, int(EVAL_TOKENS / prepared.table.lengths.mean()))
+    features = prepared.table.select(range(min(rows, MOST_FORWARD, len(prepared.table))))
     started = time.perf_counter()
     prepared.model.logits(features)
     return (time.perf_counter() - started) / max(1, len(features))

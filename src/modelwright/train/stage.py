@@ -212,20 +212,45 @@ def _settings(request: TrainRequest, facts: Facts, derived: list[Derived]) -> Se
 
 
 def _train(request: TrainRequest, prepared: Prepared) -> dict[str, Any]:
+    loop, compact = make_loop(request, prepared)
+    torch.manual_seed(prepared.settings.seed)
+    started = time.perf_counter()
+    with stop_requests() as stop, bar("training", len(loop.batches)) as shown:
+        outcome = fit(loop, shown, stop)
+    seconds = time.perf_counter() - started
+    outcome["loop_seconds"] = round(seconds, 2)
+    rows = len(prepared.table) * prepared.settings.epochs
+    outcome["rows_per_second"] = round(rows / seconds, 1)
+    if compact is not None:
+        compact.expand()
+    return outcome
+
+
+def make_loop(
+    request: TrainRequest, prepared: Prepared, most_validation: int = MOST_VALIDATION
+) -> tuple[Loop, CompactVocabulary | None]:
+    """The training run that was prepared, and what was done to its vocabulary.
+
+    Args:
+        most_validation: validation rows scored after an epoch.
+    """
     model, table, settings = prepared.model, prepared.table, prepared.settings
     compact = compact_vocabulary(request, model, table)
-    evaluate = _evaluator(request, model, compact)
+    evaluate = _evaluator(request, model, compact, most_validation)
     if compact is not None:
         compact.shrink()
         table = table.map_ids(compact.table)
-    batches = LengthBatches(
-        table.lengths, settings.batch_rows, settings.batch_tokens, settings.epochs, settings.seed
-    )
     augment = augmenters_of(request, model.task)
     loop = Loop(
         model=model,
         table=Augmented(table, augment, settings.seed) if augment else table,
-        batches=batches,
+        batches=LengthBatches(
+            table.lengths,
+            settings.batch_rows,
+            settings.batch_tokens,
+            settings.epochs,
+            settings.seed,
+        ),
         settings=settings,
         loss=LossSettings(
             settings.label_smoothing, _class_weights(request.dataset, model.task, settings)
@@ -235,16 +260,7 @@ def _train(request: TrainRequest, prepared: Prepared) -> dict[str, Any]:
         report_to=list(request.finetune.report_to),
         log_folder=request.folder / "logs",
     )
-    torch.manual_seed(settings.seed)
-    started = time.perf_counter()
-    with stop_requests() as stop, bar("training", len(batches)) as shown:
-        outcome = fit(loop, shown, stop)
-    seconds = time.perf_counter() - started
-    outcome["loop_seconds"] = round(seconds, 2)
-    outcome["rows_per_second"] = round(len(table) * settings.epochs / seconds, 1)
-    if compact is not None:
-        compact.expand()
-    return outcome
+    return loop, compact
 
 
 def augmenters_of(request: TrainRequest, task: Task) -> list[Part]:
@@ -270,11 +286,11 @@ def compact_vocabulary(
 
 
 def _evaluator(
-    request: TrainRequest, model: TrainedModel, compact: CompactVocabulary | None
+    request: TrainRequest, model: TrainedModel, compact: CompactVocabulary | None, most: int
 ) -> Any:
     """A function that scores the validation rows with the network as it is now."""
     task = model.task
-    rows = list(_rows(request.dataset, "validation"))[:MOST_VALIDATION]
+    rows = list(_rows(request.dataset, "validation"))[:most]
     features = task.encode([task.example(row) for row in rows], model.encoder)
     if compact is not None:
         for feature in features:

@@ -216,3 +216,12 @@ def test_threads_may_share_an_encoder(make: Make) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_what_a_user_sends_is_normalised_as_the_training_rows_were(make: Make) -> None:
+    plain = make("published")
+    normal = make("published", normal={"width": True, "entities": True})
+    sent = "ｈｅｌｌｏ\u200b  world &amp; co"
+    assert plain.sequences([sent]) != plain.sequences(["hello world & co"])
+    assert normal.sequences([sent]) == plain.sequences(["hello world & co"])
+    assert normal.sequences(["a"], [sent]) == plain.sequences(["a"], ["hello world & co"])

@@ -218,7 +218,7 @@ def test_a_folder_that_is_no_bundle_says_where_one_is(bundle: Path) -> None:
 
 @given(st.text(max_size=30))
 def test_a_declared_name_that_is_inside_never_leads_out(name: str) -> None:
-    root = Path("/root/of/bundle")
+    root = Path("some/bundle").resolve()
     if is_inside(name) and "\x00" not in name:
         assert root in [*(root / name).resolve().parents, (root / name).resolve()]
 

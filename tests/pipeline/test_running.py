@@ -17,7 +17,6 @@ from safetensors.numpy import load_file
 
 from modelwright.errors import GateError, UserError
 from modelwright.pipeline.running import run
-from modelwright.runtime.files import read_json
 from modelwright.samples import __path__ as SAMPLES
 
 HELPDESK = Path(SAMPLES[0]) / "helpdesk"

@@ -40,6 +40,8 @@ class DatasetInfo:
         slices: the user's columns kept for slicing.
         facts: task-specific facts (mean and longest length, image size, target range, ...).
         audit: the label audit.
+        normal: normalisation that the texts went through, and the inputs of a model must; None
+            without one.
     """
 
     task: str
@@ -51,6 +53,7 @@ class DatasetInfo:
     slices: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     audit: dict[str, Any] = field(default_factory=dict)
+    normal: dict[str, bool] | None = None
 
 
 class Dataset:

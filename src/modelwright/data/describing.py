@@ -34,6 +34,7 @@ def write_dataset(cleaned: Cleaned, division: Division) -> Dataset:
         columns=dict(columns.roles),
         slices=list(columns.slices),
         facts=facts(rows, codes),
+        normal=next(filter(None, (cleaner.for_inputs() for _, cleaner in cleaned.cleaners)), None),
     )
     table = Dataset(request.output, info).table("train")
     spec = request.task.learn_spec(table, language=language, options=cleaned.options)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelwright.encoders.normal import Normal
 from modelwright.runtime.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class TextSettings:
         inputs: the model's input names in order.
         casing: whether type ids carry the shape of words.
         stride: tokens by which windows of a long text overlap (token classification).
+        normal: steps of `encoders.normal.Normal` for whole texts, as the training rows had them.
     """
 
     max_tokens: int = 256
@@ -46,6 +48,7 @@ class TextSettings:
     inputs: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
     casing: bool = False
     stride: int = 64
+    normal: dict[str, bool] | None = None
 
 
 class TextEncoder:
@@ -60,6 +63,7 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Tokenizer, settings: TextSettings) -> None:
         self.tokenizer, self.settings = tokenizer, settings
+        self._normal = Normal(**settings.normal).text if settings.normal else _same
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
@@ -88,9 +92,9 @@ class TextEncoder:
             For each text `input_ids` and `token_type_ids` (lists of int) and `truncated` (bool).
         """
         self.tokenizer.enable_truncation(self.settings.max_tokens)
-        batch: list[Any] = _whole(texts)
+        batch: list[Any] = _whole(map(self._normal, texts))
         if pairs is not None:
-            batch = list(zip(batch, _whole(pairs), strict=True))
+            batch = list(zip(batch, _whole(map(self._normal, pairs)), strict=True))
         encodings = self.tokenizer.encode_batch_fast(batch)
         return [
             {
@@ -143,7 +147,11 @@ class TextEncoder:
         return [_shape(text[start:end]) for start, end in words]
 
 
-def _whole(texts: Sequence[str]) -> list[str]:
+def _same(text: str) -> str:
+    return text
+
+
+def _whole(texts: Iterable[str]) -> list[str]:
     """Texts that UTF-8 can hold: half a surrogate pair becomes U+FFFD, lengths stay."""
     return [_HALF.sub("\ufffd", text) for text in texts]
 

@@ -48,6 +48,7 @@ class Shape:
         image_size: side in pixels for images; 0 keeps the base's own.
         channels: 1 or 3 for images from scratch.
         vocabulary: pieces of a tokenizer learnt from scratch.
+        normal: normalisation of whole texts, as the training rows had it.
     """
 
     max_tokens: int = 256
@@ -56,6 +57,7 @@ class Shape:
     image_size: int = 0
     channels: int = 3
     vocabulary: int = 8000
+    normal: dict[str, bool] | None = None
 
 
 def prepare(base: Base, task: Task, shape: Shape, texts: Iterable[str] = ()) -> TrainedModel:
@@ -78,6 +80,7 @@ def prepare(base: Base, task: Task, shape: Shape, texts: Iterable[str] = ()) -> 
         pad_id=int(backbone.config.pad_token_id or 0),
         inputs=inputs,
         casing=casing,
+        normal=shape.normal,
     )
     network = _network(backbone, base, task, shape, inputs)
     return TrainedModel(task, TextEncoder(tokenizer, settings), network)

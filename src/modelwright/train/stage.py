@@ -153,6 +153,7 @@ def _shape(request: TrainRequest, task: Task, base: Base, derived: list[Derived]
         image_size=size,
         channels=1 if facts.get("image_mode") == "L" else 3,
         vocabulary=int(min(8000, max(500, request.dataset.info.rows.get("train", 0) * 2))),
+        normal=request.dataset.info.normal,
     )
 
 

@@ -84,6 +84,11 @@ class Cleaner(ABC):
         """Decide on rows after the last chunk."""
         yield from ()
 
+    def for_inputs(self) -> dict[str, bool] | None:
+        """Normalisation that a model's inputs need, too, to be read as its rows were; see
+        `encoders.normal.Normal`. None where the texts stay as they are."""
+        return None
+
     def notes(self) -> dict[str, Any]:
         """Counts and examples for the audit, small enough for JSON."""
         return {}

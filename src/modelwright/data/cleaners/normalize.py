@@ -11,12 +11,13 @@ In this order, until nothing changes any more:
 - runs of white space, line breaks included, become one space, and the ends are stripped.
 
 Rows with marked words (token-classification) are normalised word by word, and their offsets are
-moved along, so that every tag still fits; it is not a default there. What is normalised here is the
-data: a service sees what users send.
+moved along, so that every tag still fits; it is not a default there. Whole texts get the same from
+the model's encoder, so that a service reads what users send as training read its rows.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,7 +48,7 @@ class Normalize(Cleaner):
     changes: ClassVar[bool] = True
 
     def __init__(self, config: Config, around: Surroundings) -> None:
-        from modelwright.data.normal import Normal
+        from modelwright.encoders.normal import Normal
 
         super().__init__(config, around)
         self._normal = Normal(
@@ -57,8 +58,15 @@ class Normalize(Cleaner):
             lines=config.lines,
         )
 
+    def for_inputs(self) -> dict[str, bool] | None:
+        return None if self._has_words else asdict(self._normal)
+
+    @property
+    def _has_words(self) -> bool:
+        return "starts" in self.around.kind.fields
+
     def see(self, chunk: Chunk) -> None:
-        if "starts" in self.around.kind.fields:
+        if self._has_words:
             self._see_words(chunk)
         else:
             self._see_texts(chunk)
@@ -77,7 +85,7 @@ class Normalize(Cleaner):
                     chunk.drop(position, "empty-text", "nothing visible in it")
 
     def _see_words(self, chunk: Chunk) -> None:
-        from modelwright.data.normal import words
+        from modelwright.encoders.normal import words
 
         for position, row in enumerate(chunk.rows):
             text, starts, ends = words(self._normal, row["text"], row["starts"], row["ends"])

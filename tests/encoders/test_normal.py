@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelwright.data.normal import Normal, words
+from modelwright.encoders.normal import Normal, words
 
 NORMAL = Normal()
 nasty = st.text(

@@ -1,4 +1,4 @@
-"""Text normalisation; what it does and in which order is told in `cleaners/normalize.py`.
+"""Text normalisation; what it does and in which order is told in `data/cleaners/normalize.py`.
 
 Each step is cheap to rule out: a text that is printable, composed and holds neither `&` nor
 full-width forms is returned as the same object after five C-level scans (0.3 us for 80 characters).
@@ -29,7 +29,7 @@ _AROUND_LINE_END = re.compile(r" *\n[\n ]*")
 
 @dataclass(frozen=True)
 class Normal:
-    """Which steps to take; see `cleaners/normalize.py`."""
+    """Which steps to take; see `data/cleaners/normalize.py`."""
 
     width: bool = True
     punctuation: bool = False

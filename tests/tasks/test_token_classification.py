@@ -135,6 +135,37 @@ def test_words_and_tokens_may_be_given_instead_of_being_cut(encoder: TextEncoder
     assert answers(encoder, [{"text": "Ada-Lou left"}], tag) == [[]]
 
 
+def test_entities_of_tokens_tell_which_tokens_they_are(encoder: TextEncoder) -> None:
+    features = TASK.encode([{"tokens": ["so", "New", "York", "won"]}, "New York"], encoder)
+    tags = [[0, 1, 2, 0], [1, 2]]
+    logits = []
+    for feature, wanted in zip(features, tags, strict=True):
+        row = np.zeros((len(feature["input_ids"]), 5), np.float32)
+        row[feature["positions"], wanted] = 9
+        logits.append(row)
+    by_tokens, by_text = TASK.decode(logits, features)
+    assert (by_tokens["entities"][0]["start"], by_tokens["entities"][0]["end"]) == (3, 11)
+    assert by_tokens["entities"][0]["start_token"] == 1
+    assert by_tokens["entities"][0]["end_token"] == 3
+    assert "start_token" not in by_text["entities"][0]
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ([[0, 3], [2, 4]], "words[1]"),
+        ([[0, 99]], "words[0]"),
+        ([[4, 8], [0, 3]], "words[1]"),
+        ([[2, 2]], "words[0]"),
+    ],
+)
+def test_words_that_are_no_spans_of_the_text_are_refused(words: Any, field: str) -> None:
+    fault = TASK.input_fault({"text": "Ada left", "words": words})
+    assert fault is not None
+    assert fault[0] == field
+    assert TASK.input_fault({"text": "Ada left", "words": [[0, 3], [4, 8]]}) is None
+
+
 def test_the_score_of_an_entity_is_that_of_its_least_sure_word(encoder: TextEncoder) -> None:
     features = TASK.encode(["New York"], encoder)
     row = np.zeros((4, 5), np.float32)

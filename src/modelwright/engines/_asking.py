@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelwright.engines._schema import Checker
 from modelwright.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,9 +21,8 @@ def ask(bundle: Bundle, texts: Sequence[str]) -> list[dict[str, Any]]:
             MW-805 for half a pair.
     """
     inputs = _inputs(bundle, texts)
-    check = Checker(bundle.manifest["input"])
     for number, item in enumerate(inputs, start=1):
-        if (fault := check.fault(item)) is not None:
+        if (fault := bundle.fault(item)) is not None:
             where = f" ({fault.field})" if fault.field else ""
             raise UserError(
                 "MW-606",

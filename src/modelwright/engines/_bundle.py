@@ -13,6 +13,7 @@ from modelwright.artifacts.bundle import read_bundle
 from modelwright.encoders import open_encoder
 from modelwright.encoders.batches import batches_by_length, collate, unpad
 from modelwright.engines import Engine
+from modelwright.engines._schema import Fault, InputCheck
 from modelwright.errors import UserError, did_you_mean
 from modelwright.runtime.libraries import require_all
 from modelwright.tasks import Features, Prediction, Task, restore_task
@@ -78,6 +79,7 @@ class Bundle(Variant):
     ) -> None:
         super().__init__(opened.task, opened.encoder, opened.engine, opened.rows)
         self.folder, self.manifest, self.variant = folder, manifest, variant
+        self._check = InputCheck(manifest["input"], self.task)
 
     @classmethod
     def open(
@@ -109,6 +111,10 @@ class Bundle(Variant):
                 fix=f"`mw verify {folder}` names what changed; copy the bundle again",
                 file=str(folder),
             ) from error
+
+    def fault(self, item: Any, field: str = "") -> Fault | None:
+        """Why the model must not see an input, or None; `field` is what the input is called."""
+        return self._check.fault(item, field)
 
     def close(self) -> None:
         """Give the engine's memory back."""

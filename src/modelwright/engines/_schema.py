@@ -14,9 +14,12 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import UserError
+
+if TYPE_CHECKING:
+    from modelwright.tasks import Task
 
 _NOTES = frozenset(
     ("$schema", "$id", "$comment", "title", "description", "default", "examples", "format",
@@ -71,6 +74,21 @@ class Checker:
     def fault(self, value: Any, field: str = "") -> Fault | None:
         """The first thing wrong with `value`, or None."""
         return self._rule(value, field)
+
+
+class InputCheck:
+    """A bundle's input schema, and what its task knows beyond it."""
+
+    def __init__(self, schema: Mapping[str, Any], task: Task) -> None:
+        self._schema, self._task = Checker(schema), task
+
+    def fault(self, item: Any, field: str = "") -> Fault | None:
+        """Why the model must not see an input, or None; `field` is what the input is called."""
+        if (found := self._schema.fault(item, field)) is not None:
+            return found
+        if (told := self._task.input_fault(item)) is None:
+            return None
+        return Fault(f"{field}.{told[0]}".removeprefix("."), told[1])
 
 
 def kind_of(value: Any) -> str:

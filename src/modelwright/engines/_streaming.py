@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelwright.engines._schema import Checker
 from modelwright.engines._tables import TEXT, RawLine, Reader, format_of
 from modelwright.engines._writing import (
     Delimited,
@@ -174,7 +173,6 @@ class _Plan:
         if self.prefix:
             names = ", ".join(self.names())
             say(f"the file has columns of its own by these names; the answers are in {names}")
-        self._check = Checker(bundle.manifest["input"])
 
     def names(self) -> list[str]:
         """Names of the added columns."""
@@ -232,7 +230,7 @@ class _Plan:
         item = next(iter(found.values())) if single else found
         if isinstance(item, bytes):
             return base64.b64encode(item).decode(), ""
-        fault = self._check.fault(item)
+        fault = self.bundle.fault(item)
         return item, f"{fault.field}: {fault.message}".removeprefix(": ") if fault else ""
 
     def _predict(self, inputs: list[Any]) -> list[Any]:

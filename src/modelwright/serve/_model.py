@@ -43,7 +43,6 @@ class ServedModel:
         self.parameters_schema = parameters_schema(self.manifest["output"])
         self.examples: list[dict[str, Any]] = []
         self.not_ready = "the self-test has not run"
-        self._input = Checker(self.manifest["input"])
         self._parameters = Checker(self.parameters_schema)
         self._meters = _Meters(self.manifest, bundle.variant, metrics)
         limits = QueueLimits(settings.max_batch, settings.max_queue_items, settings.max_queue_bytes)
@@ -71,7 +70,7 @@ class ServedModel:
                 raise ServiceError("MW-702", "is not a known parameter", field=field, fix=fix)
         fault = self._parameters.fault(dict(parameters), "parameters")
         for index, item in enumerate(inputs):
-            fault = fault or self._input.fault(item, f"inputs[{index}]")
+            fault = fault or self.bundle.fault(item, f"inputs[{index}]")
             if fault is not None:
                 fix = "the schema of an input is in /openapi.json"
                 raise ServiceError("MW-702", fault.message, field=fault.field, fix=fix)

@@ -153,6 +153,10 @@ class Task(ABC):
             encoder: the TextEncoder or ImageEncoder that trained.
         """
 
+    def input_fault(self, item: Any) -> tuple[str, str] | None:
+        """What is wrong with an input that `input_schema` accepts: the field and a sentence."""
+        return None
+
     @abstractmethod
     def target(self, row: Row, feature: Features) -> Any:
         """What the loss compares with one feature's logits: an int, a float, or an array."""

@@ -137,7 +137,21 @@ class TokenClassification(Task):
         for feature in features:
             index = feature["example"]
             feature["text"], feature["spans"] = texts[index], words[index]
+            feature["tokens"] = isinstance(inputs[index], dict) and "tokens" in inputs[index]
         return features
+
+    def input_fault(self, item: Any) -> tuple[str, str] | None:
+        if not isinstance(item, dict) or not item.get("words"):
+            return None
+        end = 0
+        for index, (start, stop) in enumerate(item["words"]):
+            if not end <= start < stop <= len(item["text"]):
+                return f"words[{index}]", (
+                    f"[{start}, {stop}] is not a span of the text's {len(item['text'])} characters "
+                    "after the word before it"
+                )
+            end = stop
+        return None
 
     def target(self, row: Row, feature: Features) -> Any:
         index = {tag: number for number, tag in enumerate(self.spec.labels)}
@@ -167,19 +181,21 @@ class TokenClassification(Task):
         self, logits: Sequence[np.ndarray], features: Sequence[Features]
     ) -> list[Prediction]:
         found: list[Prediction] = []
-        for (tags, confidences), (text, words) in zip(
+        for (tags, confidences), feature in zip(
             self._word_tags(logits, features), _examples(features), strict=True
         ):
-            entities = [
-                {
-                    "text": text[start:end],
+            entities: list[dict[str, Any]] = []
+            for start, end, label, first, last in entities_of(feature["spans"], tags):
+                entity = {
+                    "text": feature["text"][start:end],
                     "label": label,
                     "start": start,
                     "end": end,
                     "score": round(min(confidences[first:last]), 6),
                 }
-                for start, end, label, first, last in entities_of(words, tags)
-            ]
+                if feature.get("tokens"):
+                    entity |= {"start_token": first, "end_token": last}
+                entities.append(entity)
             found.append({"entities": entities})
         return found
 
@@ -265,6 +281,8 @@ class TokenClassification(Task):
                 "start": {"type": "integer", "minimum": 0},
                 "end": {"type": "integer", "minimum": 0},
                 "score": {"type": "number", "minimum": 0, "maximum": 1},
+                "start_token": {"type": "integer", "minimum": 0},
+                "end_token": {"type": "integer", "minimum": 1},
             },
             "required": ["text", "label", "start", "end", "score"],
         }
@@ -310,10 +328,10 @@ def _words_of(item: Any) -> tuple[str, list[tuple[int, int]]]:
     return item["text"], [(start, end) for start, end in item["words"]]
 
 
-def _examples(features: Sequence[Features]) -> list[tuple[str, list[tuple[int, int]]]]:
-    """Text and words of each example, once however many windows it has."""
-    found: list[tuple[str, list[tuple[int, int]]]] = []
+def _examples(features: Sequence[Features]) -> list[Features]:
+    """The first feature of each example, however many windows it has."""
+    found: list[Features] = []
     for feature in features:
         if feature["example"] == len(found):
-            found.append((feature["text"], feature["spans"]))
+            found.append(feature)
     return found

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, final
 from modelwright import plugs
 from modelwright.artifacts.hashing import digest_json
 from modelwright.artifacts.store import now
+from modelwright.engines._schema import InputCheck
 from modelwright.runtime.files import write_json, write_text
 from modelwright.tasks import Features, Prediction, TaskSpec, store_task
 
@@ -72,6 +73,7 @@ class FakeBundle:
         self.seconds, self.fails = seconds, fails
         self.folder = Path(name)
         self.manifest = _manifest(name, self.task)
+        self.fault = InputCheck(self.manifest["input"], self.task).fault
         self.variant: dict[str, Any] = self.manifest["variants"][0]
         self.calls: list[int] = []
         self.closed = False

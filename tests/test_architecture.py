@@ -68,7 +68,7 @@ LEAVES: dict[str, tuple[set[str], str]] = {
     "models/network.py": ({"torch"}, _TORCH),
     "models/preparing.py": ({"torch"}, _TORCH),
     "serve/app.py": ({"starlette"}, "the web application itself, imported by the stage's run"),
-    "train/calibration.py": ({"torch"}, _TORCH),
+    "train/averaging.py": ({"torch"}, _TORCH),
     "train/loop.py": ({"torch", "transformers"}, _TORCH),
     "train/stage.py": ({"torch"}, _TORCH),
     "train/vocabulary.py": ({"torch"}, _TORCH),

@@ -124,7 +124,8 @@ def test_a_stage_killed_as_it_works_is_made_anew(finished, tmp_path, stage, gone
     shutil.rmtree(folder / "runs")
     store = folder / ".modelwright" / "store"
     for kind in ("bundle", "report", "checkpoint", "dataset")[:gone]:
-        shutil.rmtree(*store.glob(f"{kind}-*"))
+        for path in store.glob(f"{kind}-*"):
+            shutil.rmtree(path)
     process = _start(folder / finished.name, stderr=subprocess.PIPE)
     assert process.stderr is not None
     with process.stderr as lines:

@@ -28,7 +28,7 @@ from modelwright.runtime.files import read_json, write_text
 from modelwright.runtime.progress import track
 from modelwright.tasks import store_task
 
-MOST_ROWS = 4000
+MOST_ROWS = 10_000
 SCORE_TOLERANCE = 0.02
 
 

@@ -215,7 +215,7 @@ def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Pr
         peak_mb=base_mb + largest_mb,
         disk_mb=1.0,
     )
-    proven = min(test, 4_000)
+    proven = min(test, 10_000)
     variants = 3 if measured.modality == "text" else 2
     proving = proven * forward + _speed_seconds(measured, (1, measured.long / usual))
     prediction.stages["package"] = Ahead(

@@ -150,6 +150,11 @@ class Finetune(Section):
         default=None,
         description="Evaluations without gain before training stops; 0 never; derived.",
     )
+    ema: Fraction | None = Field(
+        default=None,
+        description="Share of the steps over which weights are averaged, for evaluation and for "
+        "the result; 0 keeps the last weights; derived.",
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 where this processor runs it faster."
     )

@@ -14,6 +14,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,14 @@ from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import Bar
 from modelwright.tasks import LossSettings
 from modelwright.train.augmenting import Augmented
+from modelwright.train.averaging import EVERY, WeightAverage
 from modelwright.train.batches import LengthBatches, Visits
 from modelwright.train.features import FeatureTable, collate_targets
 from modelwright.train.settings import Settings
 
 SAVE_EVERY_S = 60.0
 WHOLE = "whole"
+AVERAGE = "average.safetensors"
 LOG_STEPS = 10
 
 
@@ -76,12 +79,16 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
         KeyboardInterrupt: asked to stop; the state is saved and the next call goes on.
         UserError: MW-401 when the loss is not a number.
     """
-    watcher = _Watcher(loop, bar, stop)
+    horizon = loop.settings.ema * len(loop.batches)
+    average = WeightAverage(loop.model.network, horizon) if horizon >= EVERY else None
+    watcher = _Watcher(loop, bar, stop, average)
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
     trainer = _Trainer(loop, watcher)
     resume = newest_checkpoint(loop.folder)
     if resume is not None:
         bar.advance(int(resume.name.rpartition("-")[2]))
+        if average is not None:
+            average.load(resume / AVERAGE)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if watcher.interrupted:
         raise KeyboardInterrupt
@@ -109,7 +116,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 class _Trainer(Trainer):
     def __init__(self, loop: Loop, watcher: _Watcher) -> None:
-        self.loop = loop
+        self.loop, self.average = loop, watcher.average
         super().__init__(
             model=loop.model.network,
             args=_arguments(loop),
@@ -173,21 +180,22 @@ class _Trainer(Trainer):
         return self.optimizer
 
     def evaluate(self, *_args: Any, **_kwargs: Any) -> dict[str, float]:
-        scores = self.loop.evaluate()
         at = self.loop.batches.ends.index(self.state.global_step) + 1
-        metrics = {f"eval_{name}": value for name, value in scores.items()}
-        self.log({**metrics, "eval_at": at})
-        self.control = self.callback_handler.on_evaluate(
-            self.args, self.state, self.control, metrics
-        )
+        with self.average.applied() if self.average is not None else nullcontext():
+            scores = self.loop.evaluate()
+            metrics = {f"eval_{name}": value for name, value in scores.items()}
+            self.log({**metrics, "eval_at": at})
+            self.control = self.callback_handler.on_evaluate(
+                self.args, self.state, self.control, metrics
+            )
         return metrics
 
 
 class _Watcher(TrainerCallback):
     """Evaluates at each epoch's end, keeps the best, saves often, shows progress, stops."""
 
-    def __init__(self, loop: Loop, bar: Bar, stop: StopFlag) -> None:
-        self.loop, self.bar, self.stop = loop, bar, stop
+    def __init__(self, loop: Loop, bar: Bar, stop: StopFlag, average: WeightAverage | None) -> None:
+        self.loop, self.bar, self.stop, self.average = loop, bar, stop, average
         self.trainer: Any = None
         self.interrupted = False
         self.saved = time.monotonic()
@@ -195,6 +203,8 @@ class _Watcher(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         self.bar.advance()
+        if self.average is not None:
+            self.average.update(state.global_step)
         if state.global_step in self.ends:
             control.should_evaluate = control.should_save = True
         elif self.stop.raised:
@@ -244,6 +254,8 @@ class _Watcher(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         folder = self.loop.folder / f"checkpoint-{state.global_step}"
+        if self.average is not None:
+            self.average.save(folder / AVERAGE)
         for path in folder.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())

@@ -58,6 +58,7 @@ class Settings:
     label_smoothing: float
     class_weights: Literal["none", "balanced"]
     early_stopping: int
+    ema: float
     precision: Literal["fp32", "bf16"]
     seed: int
 
@@ -103,8 +104,12 @@ def derive(
         ),
         class_weights=recipe.class_weights,
         early_stopping=choose(
-            "early_stopping", recipe.early_stopping, 4, "evaluations, one an epoch"
+            "early_stopping",
+            recipe.early_stopping,
+            default_patience(facts),
+            "evaluations, one an epoch",
         ),
+        ema=choose("ema", recipe.ema, 0.1, "steadier than any single step's weights"),
         precision=precision,
         seed=seed,
     )
@@ -119,23 +124,31 @@ def default_epochs(facts: Facts) -> float:
     reference = 24 if facts.modality == "image" and facts.scratch else 14 if facts.scratch else 8
     epochs = reference * (10_000 / max(facts.rows, 1)) ** 0.3
     epochs *= EFFORT_EPOCHS[facts.effort] * facts.method_epochs
-    if not facts.scratch and (facts.token_head or 0 < facts.classes <= FEW_CLASSES):
+    if not facts.scratch and (facts.token_head or _few_classes(facts)):
         epochs *= 0.6  # each step tells more: a tag a word, or half the rows of a class
     return float(max(2, min(60, round(epochs))))
 
 
 def default_rate(facts: Facts) -> float:
-    """The method's rate, lower for wider backbones."""
+    """The method's rate, lower for wider backbones, and a third of it for few classes: what tells
+    two of them apart is fine, and large steps wash it out of the backbone (docs/lab.md)."""
     if facts.scratch:
         return 3e-3 if facts.modality == "image" else 5e-4
     rate = facts.method_rate * (REFERENCE_WIDTH / facts.width) ** 2.5
+    if _few_classes(facts):
+        rate /= 3
     return float(f"{rate:.2g}")
 
 
 def _rate_reason(facts: Facts) -> str:
     if facts.scratch:
         return f"from scratch, {facts.modality}"
-    return f"backbone of width {facts.width}"
+    few = f", {facts.classes} classes" if _few_classes(facts) else ""
+    return f"backbone of width {facts.width}{few}"
+
+
+def _few_classes(facts: Facts) -> bool:
+    return 0 < facts.classes <= FEW_CLASSES and not facts.token_head
 
 
 def default_rows(facts: Facts) -> int:
@@ -148,6 +161,11 @@ def default_rows(facts: Facts) -> int:
 def default_tokens(facts: Facts) -> int:
     """Most tokens a step."""
     return max(4096, 2 * facts.long_tokens)
+
+
+def default_patience(facts: Facts) -> int:
+    """Half of the epochs, 4 or more: as the rate falls, the last third often gains the most."""
+    return max(4, round(default_epochs(facts) / 2))
 
 
 def default_smoothing(facts: Facts) -> float:

@@ -63,6 +63,7 @@ LIGHT_FOLDERS = ("errors", "plugs", "runtime", "recipe", "cli")
 
 _TORCH = "imported only when a model is made, loaded or trained"
 LEAVES: dict[str, tuple[set[str], str]] = {
+    "models/attention.py": ({"torch"}, _TORCH),
     "models/checkpoint.py": ({"torch"}, _TORCH),
     "models/dropout.py": ({"torch"}, _TORCH),
     "models/network.py": ({"torch"}, _TORCH),

@@ -24,6 +24,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from modelwright.errors import UserError
+from modelwright.models.attention import fast_attention
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.runtime.device import StopFlag
 from modelwright.runtime.files import read_json, write_json
@@ -89,7 +90,8 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
         bar.advance(int(resume.name.rpartition("-")[2]))
         if average is not None:
             average.load(resume / AVERAGE)
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    with fast_attention(loop.model.network.backbone, loop.settings.precision):
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if watcher.interrupted:
         raise KeyboardInterrupt
     best = read_json(loop.folder / "best.json")

@@ -148,6 +148,7 @@ def test_eight_rows_can_be_learnt_by_heart(learnt: Learnt) -> None:
     logits = learnt.model.logits(learnt.features)
     scores = learnt.task.evidence(learnt.rows, logits, learnt.features).scores()
     assert scores[learnt.task.main_metric] == pytest.approx(1.0)
+    assert set(scores) <= set(learnt.task.metrics)
 
 
 def test_a_saved_model_gives_equal_logits_when_opened(learnt: Learnt, tmp_path: Path) -> None:

@@ -196,6 +196,8 @@ ONE_MISTAKE = [
     (_minimal(task="text-regression", finetune="{class_weights: balanced}"), "MW-106", 4, "delete"),
     (_minimal(finetune="{batch_tokens: 16, max_tokens: 64}"), "MW-106", 4, "batch_tokens: 4096"),
     (_minimal(package="{formats: []}"), "MW-106", 4, "delete the line"),
+    (_minimal(evaluate="{limits: {acuracy: 0.9}}"), "MW-106", 4, "did you mean `accuracy`?"),
+    (_minimal(evaluate="{suites: [quality], limits: {p50_ms: 9}}"), "MW-106", 4, "one of"),
     (_minimal(package="{formats: [torch, torch]}"), "MW-106", 4, "delete the second"),
     (_minimal(data="{source: 'sql://h/db'}"), "MW-106", 3, "?query=SELECT"),
 ]

@@ -16,13 +16,13 @@ from modelwright.artifacts.dataset import Dataset
 from modelwright.errors import GateError, UserError, did_you_mean
 from modelwright.evaluate import Model
 from modelwright.evaluate.suites import Context
+from modelwright.recipe.combinations import SPEED_LIMITS
 from modelwright.recipe.schema import Part
 from modelwright.runtime import libraries, machine, progress
 from modelwright.runtime.files import write_json
 
 SCHEMA = 1
 _SMALLER_IS_BETTER = ("loss", "error", "ece", "rmse", "mae", "perplexity", "_ms")
-_SPEED_LIMITS = ("p50_ms", "p95_ms", "p99_ms", "rows_per_second")
 _BLOCK_ROWS = 512
 
 
@@ -174,7 +174,7 @@ def _suite(part: Part) -> tuple[str, Any]:
 
 
 def _check_limit_names(request: EvaluateRequest, metrics: Mapping[str, Any]) -> None:
-    speed = _SPEED_LIMITS if any(part.name == "speed" for part in request.suites) else ()
+    speed = SPEED_LIMITS if any(part.name == "speed" for part in request.suites) else ()
     known = [*metrics, *speed]
     for name in request.limits:
         if name not in known:

@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelwright import plugs
-from modelwright.errors import UserError, nearest
+from modelwright.errors import UserError, did_you_mean, nearest
 from modelwright.recipe.files import is_url
 from modelwright.recipe.parse import scalar
 from modelwright.recipe.places import Path, Places
 from modelwright.recipe.schema import Recipe
 from modelwright.recipe.shape import Finding
+
+SPEED_LIMITS = ("p50_ms", "p95_ms", "p99_ms", "rows_per_second")
+"""What `evaluate.limits` may name besides the task's metrics, where the speed suite runs."""
 
 
 @dataclass(frozen=True)
@@ -297,6 +300,22 @@ def _package_holds_a_form(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _limits_name_metrics(facts: Facts) -> Iterator[Finding]:
+    if facts.task is None:
+        return
+    suites = facts.recipe.evaluate.suites
+    timed = suites is None or any(part.name == "speed" for part in suites)
+    known = [*facts.task.metrics, *(SPEED_LIMITS if timed else ())]
+    for name in facts.recipe.evaluate.limits:
+        if name not in known:
+            yield _conflict(
+                ("evaluate", "limits", name),
+                f"`{name}` is not measured for {facts.recipe.task.name}",
+                "one of " + ", ".join(known),
+                did_you_mean(name, known) or "delete it",
+            )
+
+
 def _sql_has_a_query(facts: Facts) -> Iterator[Finding]:
     source, options = facts.recipe.data.source or "", facts.recipe.data.options
     if is_url(source) and source.startswith("sql") and not {"query", "table"} & set(options):
@@ -325,4 +344,5 @@ RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _tokens_of_a_step_hold_a_row,
     _suites_and_formats_stand_once,
     _package_holds_a_form,
+    _limits_name_metrics,
 )

@@ -100,6 +100,8 @@ class Task(ABC):
     modality: ClassVar[Literal["text", "image"]]
     roles: ClassVar[tuple[Role, ...]]
     head: ClassVar[Literal["sequence", "token"]]
+    metrics: ClassVar[tuple[str, ...]]
+    """Every name that `evidence(...).scores()` may hold; limits may speak of these."""
 
     def __init__(self, spec: TaskSpec) -> None:
         self.spec = spec

@@ -21,6 +21,11 @@ LABEL_ALIASES = (
     "tags", "y", "标签", "类别", "意图", "情感", "分类",
 )  # fmt: skip
 THRESHOLD = 0.5
+CLASS_METRICS = (
+    "accuracy", "macro_f1", "weighted_f1", "balanced_accuracy", "mcc", "log_loss", "ece",
+    "micro_f1", "samples_f1", "subset_accuracy", "hamming_loss",
+)  # fmt: skip
+"""Of one label a row, then of several; the F1 averages are both's."""
 
 
 def one_label(value: Any) -> str:

@@ -26,6 +26,7 @@ from modelwright.tasks import (
     TaskSpec,
 )
 from modelwright.tasks._classes import (
+    CLASS_METRICS,
     LABEL_ALIASES,
     class_evidence,
     class_schema,
@@ -65,6 +66,7 @@ class ImageClassification(Task):
     name: ClassVar[str] = "image-classification"
     modality = "image"
     head = "sequence"
+    metrics = CLASS_METRICS
     roles: ClassVar[tuple[Role, ...]] = (
         Role(
             "image", True, False, ("image", "img", "file", "path", "picture", "图片"), "the image"

@@ -26,6 +26,7 @@ from modelwright.tasks import (
     TaskSpec,
 )
 from modelwright.tasks._classes import (
+    CLASS_METRICS,
     LABEL_ALIASES,
     class_evidence,
     class_schema,
@@ -75,6 +76,7 @@ class TextClassification(Task):
     name: ClassVar[str] = "text-classification"
     modality = "text"
     head = "sequence"
+    metrics = CLASS_METRICS
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", True, False, TEXT_ALIASES, "the text to classify"),
         Role("text_pair", False, False, PAIR_ALIASES, "the second text of a pair"),

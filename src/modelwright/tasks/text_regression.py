@@ -62,6 +62,7 @@ class TextRegression(Task):
     name: ClassVar[str] = "text-regression"
     modality = "text"
     head = "sequence"
+    metrics = ("spearman", "pearson", "rmse", "mae", "r2")
     roles: ClassVar[tuple[Role, ...]] = (
         Role("text", True, False, TEXT_ALIASES, "the text"),
         Role("text_pair", False, False, PAIR_ALIASES, "the second text of a pair"),

@@ -56,6 +56,14 @@ class TokenClassification(Task):
     name: ClassVar[str] = "token-classification"
     modality = "text"
     head = "token"
+    metrics = (
+        "f1",
+        "precision",
+        "recall",
+        "macro_f1",
+        "token_accuracy",
+        "token_macro_f1",
+    )
     roles: ClassVar[tuple[Role, ...]] = (
         Role("tokens", False, False, ("tokens", "words", "chars", "词", "字"), "the words"),
         Role("tags", False, True, ("tags", "ner_tags", "labels", "标注"), "a tag for each word"),

@@ -304,13 +304,19 @@ def _evaluator(
 
 
 def _class_weights(dataset: Dataset, task: Task, settings: Settings) -> tuple[float, ...] | None:
-    """Weights inverse to class frequency, mean 1 over rows."""
+    """Weights inverse to class frequency, mean 1 over rows; of several labels a row, negatives
+    over positives of each."""
     if settings.class_weights == "none" or not task.spec.labels:
         return None
     counts = dict.fromkeys(task.spec.labels, 0)
     for row in _rows(dataset, "train"):
         for label in row["tags"] if task.head == "token" else task.row_labels(row):
             counts[label] = counts.get(label, 0) + 1
+    if task.spec.multi_label:
+        total_rows = dataset.info.rows["train"]
+        return tuple(
+            (total_rows - counts[name]) / max(1, counts[name]) for name in task.spec.labels
+        )
     rows = sum(counts.values())
     return tuple(rows / (len(counts) * max(1, counts[label])) for label in task.spec.labels)
 

@@ -17,6 +17,7 @@ class Bar:
 
     def __init__(self, title: str, total: float | None) -> None:
         self.title, self.total, self.done, self.text = title, total, 0.0, ""
+        self.before = 0.0
         self.started = self.printed = time.monotonic()
         self._rich: Any = None
         self._task: Any = None
@@ -25,6 +26,11 @@ class Bar:
         """Move on by `amount` of `total`."""
         self.done += amount
         self._show()
+
+    def resume(self, amount: float) -> None:
+        """`amount` was done in an earlier run: it counts, but not towards this run's pace."""
+        self.before = amount
+        self.advance(amount)
 
     def note(self, text: str) -> None:
         """Change what is shown beside the bar (loss, rate)."""
@@ -42,7 +48,8 @@ class Bar:
         elapsed = time.monotonic() - self.started
         if not self.total:
             return f"  {self.title}: {self.done:,.0f} {self.text}".rstrip()
-        left = elapsed * (self.total - self.done) / self.done if self.done else 0.0
+        paced = self.done - self.before
+        left = elapsed * (self.total - self.done) / paced if paced else 0.0
         share = min(1.0, self.done / self.total)
         return f"  {self.title}: {share:4.0%} {self.text} ({left:,.0f} s left)"
 

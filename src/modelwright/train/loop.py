@@ -87,7 +87,7 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
     trainer = _Trainer(loop, watcher)
     resume = newest_checkpoint(loop.folder)
     if resume is not None:
-        bar.advance(int(resume.name.rpartition("-")[2]))
+        bar.resume(int(resume.name.rpartition("-")[2]))
         if average is not None:
             average.load(resume / AVERAGE)
     with fast_attention(loop.model.network.backbone, loop.settings.precision):

@@ -46,6 +46,7 @@ CODES: dict[str, str] = {
     "MW-401": "Training diverged: the loss is not a number.",
     "MW-402": "The machine does not have the memory that training needs.",
     "MW-403": "The fine-tuning method does not fit the base model.",
+    "MW-404": "The tracker that training reports to refused.",
     # 5xx: gates of evaluation and packaging
     "MW-501": "A packaged variant disagrees with the trained model beyond the tolerance.",
     "MW-502": "A limit on quality or speed that the recipe sets was not met.",

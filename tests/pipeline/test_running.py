@@ -140,6 +140,15 @@ def test_a_stage_killed_as_it_works_is_made_anew(finished, tmp_path, stage, gone
     assert made <= {path.name for path in _store(finished).glob("[!.]*")}
 
 
+def test_trackers_write_beside_the_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.delenv("TENSORBOARD_LOGGING_DIR", raising=False)
+    recipe = _recipe(tmp_path, finetune={"epochs": 1, "report_to": ["tensorboard"]})
+    run(recipe, until="finetune")
+    [checkpoint] = _store(recipe).glob("checkpoint-*")
+    assert list((checkpoint / "logs").glob("events.out.*"))
+    assert "TENSORBOARD_LOGGING_DIR" not in os.environ
+
+
 def _store(recipe: Path) -> Path:
     return recipe.parent / ".modelwright" / "store"
 

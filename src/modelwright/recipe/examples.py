@@ -88,6 +88,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "finetune: {method: {lora: {targets: [no_such_layer]}}}",
         "finetune: {method: lora}            # finds the layers of the base",
     ),
+    "MW-404": (
+        "MLFLOW_TRACKING_URI=http://nobody:5000 mw run recipe.yaml",
+        "unset MLFLOW_TRACKING_URI           # a database beside the checkpoint's logs",
+    ),
     "MW-501": (
         "an exported model that answers 3 of 100 rows otherwise than the trained one",
         "package: {formats: [torch]}         # leave that form out, and report the difference",

@@ -13,8 +13,8 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,14 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
     average = WeightAverage(loop.model.network, horizon) if horizon >= EVERY else None
     watcher = _Watcher(loop, bar, stop, average)
     warnings.filterwarnings("ignore", message=".*pin_memory.*")
-    trainer = _Trainer(loop, watcher)
     resume = newest_checkpoint(loop.folder)
     if resume is not None:
         bar.resume(int(resume.name.rpartition("-")[2]))
         if average is not None:
             average.load(resume / AVERAGE)
-    with fast_attention(loop.model.network.backbone, loop.settings.precision):
+    attention = fast_attention(loop.model.network.backbone, loop.settings.precision)
+    with _tracking(loop), attention:
+        trainer = _Trainer(loop, watcher)
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if watcher.interrupted:
         raise KeyboardInterrupt
@@ -103,6 +104,38 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
         "best": best,
         "steps": state.global_step,
     }
+
+
+@contextmanager
+def _tracking(loop: Loop) -> Iterator[None]:
+    """Trackers write beside the checkpoint unless the environment names another place.
+
+    Raises:
+        UserError: MW-404 when MLflow refuses.
+    """
+    folder = loop.log_folder
+    places = {
+        "TENSORBOARD_LOGGING_DIR": str(folder),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+    }
+    ours = {name: place for name, place in places.items() if name not in os.environ}
+    os.environ.update(ours)
+    if loop.report_to:
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "mlflow":
+            raise
+        raise UserError(
+            "MW-404",
+            f"MLflow refused: {str(error).splitlines()[0]}",
+            expected="a tracking server or database that answers",
+            fix="correct MLFLOW_TRACKING_URI, or take mlflow out of finetune.report_to",
+        ) from error
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 def newest_checkpoint(folder: Path) -> Path | None:
@@ -270,7 +303,6 @@ class _Watcher(TrainerCallback):
 
 def _arguments(loop: Loop) -> TrainingArguments:
     settings, steps = loop.settings, len(loop.batches)
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(loop.log_folder))
     return TrainingArguments(
         output_dir=str(loop.folder),
         num_train_epochs=1,

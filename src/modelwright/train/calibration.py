@@ -165,7 +165,8 @@ def _run_trial(request: TrainRequest, prepared: Prepared, steps: int) -> _Trial:
     run = [int(order[-1])] + [place for place in places for _ in range(WARM_UP + steps)]
     clock, spent = _Clock(), _Spent(loop.evaluate)
     chosen: Any = _Chosen([epoch[place] for place in run])
-    still = replace(settings, learning_rate=0.0)
+    averaged = 1.0 if settings.ema else 0.0  # so few steps would not be averaged otherwise
+    still = replace(settings, learning_rate=0.0, ema=averaged)
     trial = replace(loop, batches=chosen, evaluate=spent, report_to=[], settings=still)
     fit(trial, clock, StopFlag())
     saving = time.perf_counter() - clock.ends[-1] - spent.seconds

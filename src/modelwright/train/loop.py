@@ -54,6 +54,7 @@ class Loop:
         settings: complete settings.
         loss: label smoothing and class weights.
         evaluate: scores of the validation rows, by name.
+        validation_rows: how many those are.
         folder: scratch folder of this run; checkpoints live in it.
         report_to: the Trainer's reporting integrations.
         log_folder: where those write.
@@ -65,6 +66,7 @@ class Loop:
     settings: Settings
     loss: LossSettings
     evaluate: Callable[[], dict[str, float]]
+    validation_rows: int
     folder: Path
     report_to: list[str]
     log_folder: Path
@@ -266,8 +268,7 @@ class _Watcher(TrainerCallback):
         past = [_evaluation(entry) for entry in state.log_history if "eval_at" in entry]
         now = past[-1]
         path = self.loop.folder / "best.json"
-        best = read_json(path) if path.is_file() else None
-        if best is None or now[main] > best["value"] or best["step"] >= now["step"]:
+        if within_chance([entry[main] for entry in past], self.loop.validation_rows):
             self._keep_best({"metric": main, "value": now[main], **_place(now)}, path)
         if self.stop.raised and state.global_step < state.max_steps:
             self.interrupted = control.should_training_stop = True
@@ -336,6 +337,17 @@ def _evaluation(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _place(evaluation: dict[str, Any]) -> dict[str, Any]:
     return {"epoch": evaluation["epoch"], "step": evaluation["step"]}
+
+
+def within_chance(values: list[float], rows: int) -> bool:
+    """Whether the last value is at most one standard error of a share below the best before it.
+
+    The rate falls to its end, so of evaluations that chance could order otherwise the last is the
+    best guess (docs/decisions/008).
+    """
+    best = max(values)
+    share = min(max(best, 0.0), 1.0)
+    return values[-1] >= best - math.sqrt(share * (1 - share) / max(1, rows))
 
 
 def _stalled(past: list[dict[str, Any]], main: str, patience: int) -> bool:

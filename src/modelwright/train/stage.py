@@ -257,6 +257,7 @@ def make_loop(
             settings.label_smoothing, _class_weights(request.dataset, model.task, settings)
         ),
         evaluate=evaluate,
+        validation_rows=min(most_validation, request.dataset.info.rows.get("validation", 0)),
         folder=request.scratch,
         report_to=list(request.finetune.report_to),
         log_folder=request.folder / "logs",

@@ -1,0 +1,29 @@
+"""Which evaluation of a run is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from modelwright.train.loop import within_chance
+
+
+@pytest.mark.parametrize(
+    ("values", "rows", "kept"),
+    [
+        ([0.5], 100, True),
+        ([0.5, 0.6], 100, True),
+        ([0.92, 0.915], 990, True),  # one standard error is 0.0086
+        ([0.92, 0.91], 990, False),
+        ([0.92, 0.915], 5000, False),
+        ([0.92, 0.90, 0.915], 990, True),
+        ([1.0, 1.0], 10, True),
+        ([1.0, 0.9], 10, False),
+        ([-0.1, -0.2], 10, False),
+    ],
+)
+def test_the_last_evaluation_within_chance_of_the_best_is_kept(
+    values: list[float], rows: int, kept: bool
+) -> None:
+    assert within_chance(values, rows) is kept

@@ -28,6 +28,7 @@ from modelwright.models.attention import fast_attention
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.runtime.device import StopFlag
 from modelwright.runtime.files import read_json, write_json
+from modelwright.runtime.machine import release_memory
 from modelwright.runtime.progress import Bar
 from modelwright.tasks import LossSettings
 from modelwright.train.augmenting import Augmented
@@ -225,6 +226,7 @@ class _Trainer(Trainer):
             self.control = self.callback_handler.on_evaluate(
                 self.args, self.state, self.control, metrics
             )
+        release_memory()  # blocks of many shapes pile up in the C library's heap
         return metrics
 
 

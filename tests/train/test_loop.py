@@ -14,10 +14,10 @@ from modelwright.train.loop import within_chance
     [
         ([0.5], 100, True),
         ([0.5, 0.6], 100, True),
-        ([0.92, 0.915], 990, True),  # one standard error is 0.0086
-        ([0.92, 0.91], 990, False),
+        ([0.92, 0.917], 990, True),  # half a standard error is 0.0043
+        ([0.92, 0.914], 990, False),
         ([0.92, 0.915], 5000, False),
-        ([0.92, 0.90, 0.915], 990, True),
+        ([0.92, 0.90, 0.917], 990, True),
         ([1.0, 1.0], 10, True),
         ([1.0, 0.9], 10, False),
         ([-0.1, -0.2], 10, False),

@@ -342,14 +342,14 @@ def _place(evaluation: dict[str, Any]) -> dict[str, Any]:
 
 
 def within_chance(values: list[float], rows: int) -> bool:
-    """Whether the last value is at most one standard error of a share below the best before it.
+    """Whether the last value is at most half a standard error of a share below the best so far.
 
     The rate falls to its end, so of evaluations that chance could order otherwise the last is the
     best guess (docs/decisions/008).
     """
     best = max(values)
     share = min(max(best, 0.0), 1.0)
-    return values[-1] >= best - math.sqrt(share * (1 - share) / max(1, rows))
+    return values[-1] >= best - 0.5 * math.sqrt(share * (1 - share) / max(1, rows))
 
 
 def _stalled(past: list[dict[str, Any]], main: str, patience: int) -> bool:

@@ -120,14 +120,12 @@ def derive(
 
 def default_epochs(facts: Facts) -> float:
     """Fewer passes over more rows, falling with the 0.3rd power: 8 over 10,000 for many classes,
-    5 for tags, 3 for few classes, 14 from scratch, 18 for images from scratch."""
+    5 for tags or few classes, 14 from scratch, 18 for images from scratch."""
     reference = 18 if facts.modality == "image" and facts.scratch else 14 if facts.scratch else 8
     epochs = reference * (10_000 / max(facts.rows, 1)) ** 0.3
     epochs *= EFFORT_EPOCHS[facts.effort] * facts.method_epochs
-    if not facts.scratch and facts.token_head:
-        epochs *= 0.6  # each row tells more: a tag a word
-    if not facts.scratch and _few_classes(facts):
-        epochs *= 0.35  # more passes learn the rows by heart: docs/lab.md
+    if not facts.scratch and (facts.token_head or _few_classes(facts)):
+        epochs *= 0.6  # each step tells more: a tag a word, or half the rows of a class
     return float(max(2, min(60, round(epochs))))
 
 

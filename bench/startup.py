@@ -90,7 +90,7 @@ def command_line(folder: Path, runs: int) -> dict[str, Any]:
     return row(
         "`mw --help`, `mw check`", max(middle["help"], middle["check"]), "s", better="lower",
         peer="`transformers --help`" if theirs else None, peer_value=theirs,
-        at_least=0.5, aim=0.2, command=" ".join(mw()), medians=rounded(middle), runs=seconds,
+        at_least=0.5, aim=0.2, command=Path(mw()[0]).name, medians=rounded(middle), runs=seconds,
         note="the slower of the two; the peer's command ran once",
     )  # fmt: skip
 

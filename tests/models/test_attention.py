@@ -8,23 +8,13 @@ import pytest
 import torch
 
 from modelwright.models.attention import fast_attention
+from modelwright.models.families.bert import Bert
 
 
 @pytest.fixture(scope="module")
 def backbone() -> Any:
-    from transformers import BertConfig, BertModel
-
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=32,
-        attn_implementation="sdpa",
-    )
-    return BertModel(config, add_pooling_layer=False).eval()
+    return Bert.build(Bert.config("tiny", vocab_size=50)).eval()
 
 
 def test_padding_is_still_masked_and_answers_stay_near_those_of_fp32(backbone: Any) -> None:

@@ -11,12 +11,14 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright import plugs
 from modelwright.artifacts.dataset import Dataset
+from modelwright.errors import ModelwrightError
 from modelwright.pipeline.stages import NAMES, Work, data_request, train_request
 from modelwright.runtime.machine import release_memory, resident_mb
 
@@ -128,8 +130,10 @@ def _dataset(work: Work, folder: Path, prediction: Prediction) -> Dataset:
         return dataset
     STAGES["data"].key(work)
     sampled = _Sampling(work, folder)
-    sampled.run(SAMPLE_ROWS // 10)  # imports
-    few, few_seconds = sampled.run(SAMPLE_ROWS // 4)
+    few, few_seconds = 0, 0.0
+    for most in (SAMPLE_ROWS // 10, SAMPLE_ROWS // 4):  # the first imports what it needs
+        with suppress(ModelwrightError):  # so few rows may hold too little to learn from
+            few, few_seconds = sampled.run(most)
     rows, seconds = sampled.run(SAMPLE_ROWS)
     total = sum(source.count for source in sampled.sources.values())
     reading = sum(source.seconds for source in sampled.sources.values())
@@ -151,13 +155,13 @@ class _Sampling:
     """Runs the data stage on some rows of every source.
 
     Attributes:
-        sources: by location.
+        sources: by location, format and options.
         output: the last dataset.
     """
 
     def __init__(self, work: Work, folder: Path) -> None:
         self.work, self.folder = work, folder
-        self.sources: dict[str, _Sampled] = {}
+        self.sources: dict[tuple[str, str, str], _Sampled] = {}
         self.output = folder
 
     def run(self, most: int) -> tuple[int, float]:
@@ -166,9 +170,10 @@ class _Sampling:
         from modelwright.data.sources._opening import open_source
 
         def opener(location: str, kind: str, options: dict[str, Any]) -> Any:
-            if location not in self.sources:
-                self.sources[location] = _Sampled(open_source(location, kind, options))
-            source = self.sources[location]
+            key = (location, kind, str(options))
+            if key not in self.sources:
+                self.sources[key] = _Sampled(open_source(location, kind, options))
+            source = self.sources[key]
             source.most = most
             return source
 
@@ -184,7 +189,9 @@ class _Sampling:
 
 
 def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Prediction) -> None:
+    from modelwright.package.stage import MOST_ROWS
     from modelwright.train.calibration import calibrate
+    from modelwright.train.stage import MOST_VALIDATION
 
     scratch = folder / "scratch"
     scratch.mkdir()
@@ -194,7 +201,7 @@ def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Pr
     measured = calibrate(request, rows=total, steps=STEPS)
     prediction.facts = measured.facts
     forward = measured.forward_seconds_a_row
-    validation = min(prediction.rows.get("validation", 0), 5_000)
+    validation = min(prediction.rows.get("validation", 0), MOST_VALIDATION)
     test = prediction.rows.get("test", 0) or validation
     usual = max(1.0, measured.usual)
     weights_mb = measured.parameters * 4 / 1e6
@@ -215,7 +222,7 @@ def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Pr
         peak_mb=base_mb + largest_mb,
         disk_mb=1.0,
     )
-    proven = min(test, 10_000)
+    proven = min(test, MOST_ROWS)
     variants = 3 if measured.modality == "text" else 2
     proving = proven * forward + _speed_seconds(measured, (1, measured.long / usual))
     prediction.stages["package"] = Ahead(

@@ -312,7 +312,7 @@ def _limits_name_metrics(facts: Facts) -> Iterator[Finding]:
                 ("evaluate", "limits", name),
                 f"`{name}` is not measured for {facts.recipe.task.name}",
                 "one of " + ", ".join(known),
-                did_you_mean(name, known) or "delete it",
+                did_you_mean(name, known),
             )
 
 

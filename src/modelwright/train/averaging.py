@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 EVERY = 4
-"""Steps between two updates: one costs about as much as 3% of a training step."""
+"""Steps between two updates: one took 7.6 ms for 11.6 million weights, a step some 175 (docs/lab.md)."""
 
 
 class WeightAverage:

@@ -116,15 +116,17 @@ def _tracking(loop: Loop) -> Iterator[None]:
     Raises:
         UserError: MW-404 when MLflow refuses.
     """
+    if not loop.report_to:
+        yield
+        return
     folder = loop.log_folder
+    folder.mkdir(parents=True, exist_ok=True)
     places = {
         "TENSORBOARD_LOGGING_DIR": str(folder),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
     }
     ours = {name: place for name, place in places.items() if name not in os.environ}
     os.environ.update(ours)
-    if loop.report_to:
-        folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except Exception as error:

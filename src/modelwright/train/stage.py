@@ -316,7 +316,7 @@ def _class_weights(dataset: Dataset, task: Task, settings: Settings) -> tuple[fl
     if task.spec.multi_label:
         total_rows = dataset.info.rows["train"]
         return tuple(
-            (total_rows - counts[name]) / max(1, counts[name]) for name in task.spec.labels
+            max(1, total_rows - counts[name]) / max(1, counts[name]) for name in task.spec.labels
         )
     rows = sum(counts.values())
     return tuple(rows / (len(counts) * max(1, counts[label])) for label in task.spec.labels)

@@ -15,6 +15,7 @@ import copy
 import json
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,12 @@ from modelwright.artifacts.dataset import Dataset
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
 from modelwright.recipe.schema import Data, Finetune
 from modelwright.runtime.device import StopFlag
-from modelwright.tasks import LossSettings
 from modelwright.train.batches import LengthBatches
 from modelwright.train.features import collate_targets
 from modelwright.train.loop import Loop, fit
 from modelwright.train.stage import (
     TrainRequest,
-    compact_vocabulary,
+    make_loop,
     method_of,
     prepare_training,
     run,
@@ -145,25 +145,16 @@ def loop_of(folder: Path, steps: int) -> Loop:
     """The loop as the stage makes it, cut after some steps, with nothing to evaluate."""
     request = request_of(folder, 1.0)
     prepared = prepare_training(request)
-    model, table, settings = prepared.model, prepared.table, prepared.settings
-    method_of(request).prepare(model.network)
-    compact = compact_vocabulary(request, model, table)
-    if compact is not None:
-        compact.shrink()
-        table = table.map_ids(compact.table)
+    method_of(request).prepare(prepared.model.network)
+    loop, _ = make_loop(request, prepared)
+    settings, lengths = prepared.settings, prepared.table.lengths
     size = (settings.batch_rows, settings.batch_tokens)
-    epoch = len(LengthBatches(table.lengths, *size, 1, settings.seed))
-    share = min(1.0, steps / epoch)
-    return Loop(
-        model=model,
-        table=table,
-        batches=LengthBatches(table.lengths, *size, share, settings.seed),
-        settings=settings,
-        loss=LossSettings(settings.label_smoothing),
-        evaluate=lambda: {model.task.main_metric: 0.0},
+    share = min(1.0, steps / len(LengthBatches(lengths, *size, 1, settings.seed)))
+    return replace(
+        loop,
+        batches=LengthBatches(lengths, *size, share, settings.seed),
+        evaluate=lambda: {loop.model.task.main_metric: 0.0},
         folder=folder,
-        report_to=[],
-        log_folder=folder,
     )
 
 

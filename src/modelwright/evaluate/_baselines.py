@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from modelwright.evaluate import _rows
-from modelwright.evaluate._compare import compared
 from modelwright.evaluate._training import Training, sampled_rows
 from modelwright.evaluate.suites import Context
+from modelwright.metrics.comparing import compared
 from modelwright.metrics.evidence import (
     ClassEvidence,
     Evidence,

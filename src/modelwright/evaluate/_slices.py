@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from modelwright.artifacts.dataset import SLICE_PREFIX
-from modelwright.evaluate import _compare, _rows
+from modelwright.evaluate import _rows
 from modelwright.evaluate._training import Training
 from modelwright.evaluate.suites import Context
+from modelwright.metrics import comparing
 from modelwright.metrics.evidence import ClassEvidence, MultiLabelEvidence, SpanEvidence
 from modelwright.tasks import Row
 
@@ -99,7 +100,7 @@ def _groupings(
 
 def _measured(context: Context, value: str, index: Sequence[int], total: float) -> dict[str, Any]:
     part = context.evidence.select(np.asarray(index, dtype=np.int64))
-    found = _compare.main_interval(part, context.seed)
+    found = comparing.main_interval(part, context.seed)
     return {
         "value": value,
         "rows": len(index),

@@ -20,9 +20,9 @@ def test_the_bound_is_where_the_score_test_of_its_definition_turns(
     lost: int, won: int, rows: int
 ) -> None:
     bound = paired_share_bound(lost, won, rows)
-    only_second = np.linspace(
+    only_second = np.linspace(  # the likelihood, by brute force
         1e-7, (1 - bound) / 2 - 1e-7, 400_001
-    )  # the likelihood, by brute force
+    )
     likelihood = (
         lost * np.log(only_second + bound)
         + won * np.log(only_second)

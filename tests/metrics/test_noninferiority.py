@@ -21,7 +21,7 @@ def test_the_bound_is_where_the_score_test_of_its_definition_turns(
 ) -> None:
     bound = paired_share_bound(lost, won, rows)
     only_second = np.linspace(  # the likelihood, by brute force
-        1e-7, (1 - bound) / 2 - 1e-7, 400_001
+        max(0.0, -bound) + 1e-7, (1 - bound) / 2 - 1e-7, 400_001
     )
     likelihood = (
         lost * np.log(only_second + bound)

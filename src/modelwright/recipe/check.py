@@ -23,7 +23,7 @@ from modelwright.recipe.places import SET, Path, Places
 from modelwright.recipe.schema import FUTURE_STAGES, Recipe
 from modelwright.recipe.shape import Finding, compare, lookup
 
-STAGES = ("data", "finetune", "evaluate", "package", "serve")
+STAGES = ("data", "finetune", "compress", "evaluate", "package", "serve")
 
 _STAND_INS: dict[str, Any] = {"name": "unnamed", "task": "unnamed", "data": {}}
 """Stand for required keys that are missing or wrong while the rest is judged."""

@@ -36,6 +36,8 @@ PATHS: tuple[Path, ...] = (
     ("data", "splits", "train"),
     ("data", "splits", "validation"),
     ("data", "splits", "test"),
+    ("compress", "model"),
+    ("compress", "unlabelled"),
     ("base",),
 )
 """Where a recipe names files."""
@@ -55,7 +57,7 @@ def check_files(recipe: Recipe, folder: FilePath) -> list[Finding]:
     for path in PATHS:
         value: object = recipe
         for step in path:
-            value = getattr(value, str(step))
+            value = getattr(value, str(step), None)
         if isinstance(value, str) and (path != ("base",) or looks_like_path(value)):
             found.append(_check(path, value, folder))
     return [finding for finding in found if finding]

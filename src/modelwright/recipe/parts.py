@@ -11,7 +11,7 @@ from typing import Any
 from modelwright import plugs
 from modelwright.errors import UserError, did_you_mean
 from modelwright.recipe.places import Path, dotted
-from modelwright.recipe.schema import Part, Recipe
+from modelwright.recipe.schema import NUMERIC_PASSES, Part, Recipe
 from modelwright.recipe.shape import Finding, compare
 
 AUTO = "auto"
@@ -27,6 +27,9 @@ def named(recipe: Recipe) -> Iterator[Named]:
     yield from _listed(("data", "clean"), "cleaner", recipe.data.clean)
     yield from _listed(("data", "augment"), "augmenter", recipe.data.augment)
     yield ("finetune", "method"), "method", recipe.finetune.method
+    if recipe.compress is not None:
+        passes = _listed(("compress", "passes"), "pass", recipe.compress.passes)
+        yield from (entry for entry in passes if entry[2].name != NUMERIC_PASSES)
     yield from _listed(("evaluate", "suites"), "suite", recipe.evaluate.suites)
     yield from _listed(("package", "formats"), "format", recipe.package.formats)
 

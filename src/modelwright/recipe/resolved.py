@@ -14,7 +14,7 @@ from typing import Any
 
 from modelwright import plugs
 from modelwright.errors import UserError
-from modelwright.recipe.derive import Derived
+from modelwright.recipe.derive import Derived, plain
 from modelwright.recipe.emit import inline, text
 from modelwright.recipe.files import moved
 from modelwright.recipe.parts import AUTO
@@ -26,6 +26,7 @@ _KINDS: dict[Path, str] = {
     ("data", "clean"): "cleaner",
     ("data", "augment"): "augmenter",
     ("finetune", "method"): "method",
+    ("compress", "passes"): "pass",
     ("evaluate", "suites"): "suite",
     ("package", "formats"): "format",
 }
@@ -135,7 +136,8 @@ def _section(section: Section, path: Path, origins: Origins) -> Iterator[Leaf]:
                 origin = origins.of((*here, key), here) if key in value else "default"
                 yield Leaf((*here, key), _shown(origins, (*here, key), item), origin)
         else:
-            yield Leaf(here, _shown(origins, here, value), origins.of(here, here), about)
+            shown = _shown(origins, here, plain(value))
+            yield Leaf(here, shown, origins.of(here, here), about)
 
 
 def _entries(section: Section, name: str, value: dict[str, Any]) -> dict[str, Any]:

@@ -169,6 +169,87 @@ class Finetune(Section):
     )
 
 
+NUMERIC_PASSES = "quantize"
+"""In `compress.passes` this stands for every pass that changes how numbers are kept."""
+
+
+class Budget(Section):
+    """What a search may take."""
+
+    minutes: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        default=None, description="Wall minutes of the whole search; derived from the effort."
+    )
+
+
+class CompressLimits(Section):
+    """What the compressed model must stay within, measured on this machine."""
+
+    p50_ms: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Median latency of one call of `compress.batch`."
+    )
+    p95_ms: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="95th percentile of that latency."
+    )
+    size_mb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Files of the packaged form with its tokenizer, in 10^6 bytes."
+    )
+    memory_mb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Memory that the opened form takes while it answers, in 2^20 bytes."
+    )
+
+
+class CallShape(Section):
+    """One kind of call that latency is measured at."""
+
+    batch: Annotated[int, Field(ge=1, le=4096)] = Field(default=1, description="Rows of the call.")
+    length: Annotated[int, Field(ge=3, le=32768)] | None = Field(
+        default=None, description="Tokens of each row; derived: the median of the training rows."
+    )
+    weight: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="Share of such calls, relative to the others."
+    )
+
+
+class Compress(Section):
+    """The search for a smaller, faster model inside limits, and its proof."""
+
+    max_drop: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=1.0,
+        description="Points of the main metric that may be lost, shown at 95% confidence on rows "
+        "that the search never saw.",
+    )
+    minimize: Literal["latency", "size", "memory", "cost"] = Field(
+        default="latency",
+        description="What to make small inside the limits; cost is processor time a row.",
+    )
+    limits: CompressLimits = Field(default_factory=CompressLimits)
+    batch: Annotated[int, Field(ge=1, le=4096)] | Literal["data"] | list[CallShape] = Field(
+        default=1,
+        description="What latency is measured at: rows of a call of median length, a list of "
+        "{batch, length, weight}, or `data`: single rows over the training rows' lengths.",
+    )
+    passes: list[Part] | None = Field(
+        default=None,
+        description="vocabulary, heads, ffn, layers, distil, quantize, or single numeric passes "
+        "(`mw list passes`); derived: all that the backbone supports.",
+    )
+    budget: Budget = Field(default_factory=Budget)
+    model: str | None = Field(
+        default=None,
+        description="A bundle, a checkpoint or a plain Hugging Face folder with a classifier to "
+        "compress; nothing is fine-tuned then.",
+    )
+    unlabelled: str | None = Field(
+        default=None,
+        description="File of further inputs without labels, for teaching the smaller model.",
+    )
+    proof_rows: bool = Field(
+        default=True,
+        description="Keep the certification rows in the bundle, so that `mw verify` can repeat the "
+        "test elsewhere.",
+    )
+
+
 class Evaluate(Section):
     """What is measured on the test rows."""
 
@@ -229,10 +310,13 @@ class Recipe(Section):
         description="Catalogue name, hub id, folder, or scratch[:SIZE]; derived by task, language.",
     )
     finetune: Finetune = Field(default_factory=Finetune)
+    compress: Compress | None = Field(
+        default=None, description="Search a smaller model; skipped where it is not named."
+    )
     evaluate: Evaluate = Field(default_factory=Evaluate)
     package: Package = Field(default_factory=Package)
     serve: Serve = Field(default_factory=Serve)
 
 
-FUTURE_STAGES = ("pretrain", "compress", "monitor")
+FUTURE_STAGES = ("pretrain", "monitor")
 """Stages of the contract that this release does not have; naming one is MW-110."""

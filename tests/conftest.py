@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; te
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 if TYPE_CHECKING:
+    from modelwright.models.checkpoint import TrainedModel
     from modelwright.pipeline.running import Run
 
 SAMPLES = Path(__file__).parents[1] / "src" / "modelwright" / "samples"
@@ -96,3 +97,29 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def tiny_bundle(tiny_run: Run) -> Path:
     """The bundle of `tiny_run`; copy it before changing anything in it."""
     return tiny_run.bundle
+
+
+def artifact(run: Run, stage: str) -> Path:
+    """The folder in the store of a stage of the run."""
+    key = next(record.key for record in run.stages if record.name == stage)
+    return run.folder.parents[1] / ".modelwright" / "store" / key
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tiny_run: Run) -> Path:
+    """The folder of the trained model of `tiny_run`."""
+    return artifact(tiny_run, "finetune")
+
+
+@pytest.fixture(scope="session")
+def dataset(tiny_run: Run) -> Path:
+    """The folder of the rows of `tiny_run`."""
+    return artifact(tiny_run, "data")
+
+
+@pytest.fixture(scope="session")
+def trained(checkpoint: Path) -> TrainedModel:
+    """The trained model of `tiny_run`, opened."""
+    from modelwright.models.checkpoint import open_checkpoint
+
+    return open_checkpoint(checkpoint)

@@ -33,6 +33,7 @@ ORDER = (
     "tasks",
     "models",
     "engines",
+    "formats",
     "data",
     "train",
     "compress",
@@ -381,7 +382,8 @@ print(*sorted({{name.split('.')[0] for name in sys.modules}} & {heavy!r}))
 
 
 @pytest.mark.parametrize(
-    "kind", ["task", "source", "cleaner", "augmenter", "method", "suite", "format"]
+    "kind",
+    ["task", "source", "cleaner", "augmenter", "method", "suite", "format", "pass"],
 )
 def test_loading_a_part_for_a_check_brings_in_no_heavy_library(kind: str) -> None:
     program = LOADED.format(kinds=[kind], heavy=set(HEAVY | ARRAYS))

@@ -35,7 +35,8 @@ KINDS: dict[str, str] = {
     "augmenter": "modelwright.data.augmenters",
     "method": "modelwright.train.methods",
     "suite": "modelwright.evaluate.suites",
-    "format": "modelwright.package.formats",
+    "format": "modelwright.formats",
+    "pass": "modelwright.compress.passes",
     "protocol": "modelwright.serve.protocols",
 }
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from modelwright import plugs
+from modelwright.formats import Draft
 from modelwright.package import proving
-from modelwright.package.formats import Draft
 from modelwright.package.proving import Reference, disagreement, parity, speed
 from modelwright.tasks import TaskSpec
 

@@ -35,7 +35,7 @@ import onnx
 from onnx import numpy_helper
 from pydantic import BaseModel
 from modelwright import plugs
-from modelwright.package.formats import Format
+from modelwright.formats import Format
 
 VERSION = 1
 

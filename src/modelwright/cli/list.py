@@ -1,4 +1,4 @@
-"""The parts there are: tasks, sources, cleaners, methods, suites, formats, engines, ...
+"""The parts there are: tasks, sources, cleaners, methods, suites, formats, engines, passes, ...
 
 mw list             every kind with its parts
 mw list tasks       one kind, each part with its first line
@@ -35,7 +35,9 @@ def command(
 
 
 def plural(kind: str) -> str:
-    """`task` to `tasks`, `family` to `families`."""
+    """`task` to `tasks`, `family` to `families`, `pass` to `passes`."""
+    if kind.endswith("s"):
+        return kind + "es"
     return kind[:-1] + "ies" if kind.endswith("y") else kind + "s"
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from modelwright.formats import Draft
 from modelwright.metrics.evidence import Evidence
 from modelwright.metrics.timing import measure
-from modelwright.package.formats import Draft
 from modelwright.tasks import Features, Row, Task
 
 EXACT_AGREEMENT = 0.998

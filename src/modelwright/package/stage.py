@@ -18,9 +18,9 @@ from modelwright.artifacts.dataset import Dataset
 from modelwright.artifacts.store import now
 from modelwright.engines._bundle import open_variant
 from modelwright.errors import GateError
+from modelwright.formats import Draft
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
 from modelwright.package.card import write_card
-from modelwright.package.formats import Draft
 from modelwright.package.proving import Reference, disagreement, parity, quality, speed
 from modelwright.package.reference import write_reference
 from modelwright.recipe.schema import Package

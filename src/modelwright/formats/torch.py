@@ -7,7 +7,7 @@ from typing import Any, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.package.formats import Draft, Format
+from modelwright.formats import Draft, Format
 
 VERSION = 1
 REQUIRES = {"torch": "train"}

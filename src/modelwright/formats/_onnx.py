@@ -1,12 +1,4 @@
-"""ONNX in fp32, with attention fused where the family allows, and in dynamic int8.
-
-Weights of the int8 form are stored as 8-bit integers and activations are quantized as they come
-(ONNX Runtime's dynamic quantization); it is kept only if its quality holds. The scale of an
-activation is taken over the whole batch, so rows would change each other's answers: this form runs
-one row at a time, which on the CPU costs little.
-
-    package: {formats: [{onnx: {int8: false}}]}
-"""
+"""A trained network to an ONNX graph, fused, and its weights to 8 bits; for formats and passes."""
 
 from __future__ import annotations
 
@@ -15,45 +7,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from modelwright.package.formats import Draft, Format
-
-VERSION = 1
-REQUIRES = {"onnx": "train", "onnxruntime": "train"}
 OPSET = 17
 
 
-class Config(BaseModel):
-    """Options of the format."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    int8: bool = Field(True, description="Also write the dynamic int8 form.")
-
-
-@final
-class OnnxFormat(Format):
-    """See the module."""
-
-    def write(self, model: Any, variants: Path) -> list[Draft]:
-        folder = variants / "onnx-fp32"
-        folder.mkdir(parents=True)
-        path = folder / "model.onnx"
-        _export(model, path)
-        _fuse(model, path)
-        drafts = [Draft("onnx-fp32", "onnxruntime", "fp32", exact=True)]
-        if self.config.int8 and model.task.modality == "text":
-            _quantize(path, variants / "onnx-int8")
-            drafts.append(
-                Draft("onnx-int8", "onnxruntime", "int8", exact=False, batch_invariant=False)
-            )
-        return drafts
-
-
-def _export(model: Any, path: Path) -> None:
+def export(model: Any, path: Path) -> None:
+    """Write a TrainedModel's network in fp32 with dynamic batch and length (decision 006)."""
     import torch
 
     network = model.network.eval()
@@ -118,14 +78,14 @@ def _axes(network: Any, names: tuple[str, ...]) -> dict[str, dict[int, str]]:
     return axes
 
 
-def _fuse(model: Any, path: Path) -> None:
+def fuse(model: Any, path: Path) -> None:
     """Fuse attention, layer norms and GELU of BERT-like graphs, in place."""
     config = model.network.backbone.config
     if config.model_type not in ("bert", "roberta", "distilbert", "xlm-roberta", "electra"):
         return
     from onnxruntime.transformers import optimizer
 
-    with _quiet():
+    with quiet():
         fused = optimizer.optimize_model(
             str(path),
             "bert",
@@ -136,23 +96,24 @@ def _fuse(model: Any, path: Path) -> None:
         fused.save_model_to_file(str(path))
 
 
-def _quantize(source: Path, folder: Path) -> None:
+def quantize_dynamic(source: Path, folder: Path) -> None:
+    """Write the graph at `source` into `folder` with 8-bit weights, one scale a channel."""
     from onnx import TensorProto
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime import quantization
 
     folder.mkdir(parents=True)
-    with _quiet():
-        quantize_dynamic(
+    with quiet():
+        quantization.quantize_dynamic(
             str(source),
             str(folder / "model.onnx"),
-            weight_type=QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
             per_channel=True,
             extra_options={"DefaultTensorType": TensorProto.FLOAT},
         )
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the exporter's advice from the user; what it made is proven afterwards."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -19,7 +19,7 @@ from modelwright.models.preparing import Shape, prepare
 from modelwright.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    from modelwright.package.formats import Draft
+    from modelwright.formats import Draft
 
 PLUG = plugs.load("format", "onnx")
 TEXTS = ["where is my refund", "close the account " * 9, "订单"]

@@ -9,7 +9,17 @@ import numpy as np
 
 from modelwright.data.chunks import combine
 from modelwright.data.leaks import Leaks, near_pairs
-from modelwright.data.splitting import NAMES, TRAIN, Wanted, check_fractions, divide, strata, wanted
+from modelwright.data.splitting import (
+    NAMES,
+    TRAIN,
+    VALIDATION,
+    Wanted,
+    check_fractions,
+    divide,
+    strata,
+    wanted,
+    wanted_for_proof,
+)
 from modelwright.errors import UserError
 
 if TYPE_CHECKING:
@@ -108,6 +118,11 @@ def _divide(cleaned: Cleaned) -> Division:
     classes = strata(rows.label_sets[pool], rows.label_names)
     kinds = len(np.unique(classes))
     sizes = {name: wanted(name, share, len(pool), kinds) for name, share in asked.items()}
+    if request.prove and asked.get("validation") is None:
+        given = int((rows.alive & (codes == VALIDATION)).sum())
+        size = wanted_for_proof(len(pool), given, sizes.get("validation", Wanted(0, "")))
+        if size.rows:
+            sizes["validation"] = size
     counts = {name: size.rows for name, size in sizes.items() if size.rows}
     divided: frozenset[int] = frozenset()
     if counts:

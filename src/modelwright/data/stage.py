@@ -41,6 +41,7 @@ class DataRequest:
         effort: the recipe's effort.
         keep_ledger: where the ledger is copied when the stage fails after reading all rows.
         leaks: what to do with training rows that another split has too.
+        prove: whether compression will need validation rows to prove its claim on.
     """
 
     data: Data
@@ -52,6 +53,7 @@ class DataRequest:
     effort: Effort = "standard"
     keep_ledger: Path | None = None
     leaks: Literal["remove", "report"] = "remove"
+    prove: bool = False
 
     @property
     def parts(self) -> list[Part]:

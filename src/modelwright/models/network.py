@@ -72,9 +72,17 @@ class Network(nn.Module):
 
     def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
         """Logits: [B, C], or [B, T, C] for a token head."""
+        return self._answer(self.backbone(**inputs).last_hidden_state, inputs)
+
+    def states(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        """Logits, and the hidden states [B, T, D] before the first and after every layer."""
+        found = self.backbone(**inputs, output_hidden_states=True)
+        return self._answer(found.last_hidden_state, inputs), found.hidden_states
+
+    def _answer(self, hidden: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         if self.settings.head == "token":
-            return self.head(self.dropout(self.backbone(**inputs).last_hidden_state))
-        return self.head(self.dropout(self.embed(**inputs)))
+            return self.head(self.dropout(hidden))
+        return self.head(self.dropout(self._pool(hidden, inputs.get("attention_mask"))))
 
     def embed(self, **inputs: torch.Tensor) -> torch.Tensor:
         """One vector an input, [B, D]: what the head of a sequence task reads."""

@@ -139,7 +139,12 @@ def data_request(work: Work, output: Path) -> Any:
         seed=work.recipe.seed,
         effort=work.recipe.effort,
         keep_ledger=work.run_folder,
+        prove=_proves(work),
     )
+
+
+def _proves(work: Work) -> bool:
+    return work.recipe.compress is not None
 
 
 def _data_key(work: Work) -> dict[str, Any]:
@@ -155,6 +160,7 @@ def _data_key(work: Work) -> dict[str, Any]:
     section.pop("augment")  # varies training examples, not the rows
     return {
         "section": section,
+        **({"prove": True} if _proves(work) else {}),
         "task": [work.recipe.task.name, task_options(work.recipe)],
         "content": [[entry.split, entry.source.fingerprint()] for entry in inputs],
         "plugs": _versions(work, "data"),

@@ -194,7 +194,8 @@ class CompressLimits(Section):
         default=None, description="Files of the packaged form with its tokenizer, in 10^6 bytes."
     )
     memory_mb: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="Memory that the opened form takes while it answers, in 2^20 bytes."
+        default=None,
+        description="Memory that the opened form takes while it answers, in 2^20 bytes.",
     )
 
 

@@ -53,6 +53,18 @@ class FeatureTable:
         columns["input_ids"] = (table[values], bounds)
         return FeatureTable(columns, self.rows)
 
+    def joined(self, other: FeatureTable) -> FeatureTable:
+        """The rows of both, with the columns of this one."""
+        columns: dict[str, Any] = {}
+        for name, column in self._columns.items():
+            more = other._columns[name]
+            if isinstance(column, tuple):
+                values = np.concatenate([column[0], more[0]])
+                columns[name] = values, np.concatenate([column[1], more[1][1:] + column[1][-1]])
+            else:
+                columns[name] = np.concatenate([column, more.astype(column.dtype)])
+        return FeatureTable(columns, self.rows + other.rows)
+
     def select(self, index: Sequence[int]) -> list[Features]:
         """Some rows as a list."""
         return [self[i] for i in index]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -43,6 +43,9 @@ AVERAGE = "average.safetensors"
 LOG_STEPS = 10
 
 
+Objective: TypeAlias = Callable[[Any, dict[str, torch.Tensor], torch.Tensor], torch.Tensor]
+
+
 @dataclass
 class Loop:
     """What one training run is made of.
@@ -59,6 +62,8 @@ class Loop:
         folder: scratch folder of this run; checkpoints live in it.
         report_to: the Trainer's reporting integrations.
         log_folder: where those write.
+        objective: loss from the network, a batch's inputs and its targets; the task's own loss
+            when there is none.
     """
 
     model: TrainedModel
@@ -71,6 +76,7 @@ class Loop:
     folder: Path
     report_to: list[str]
     log_folder: Path
+    objective: Objective | None = None
 
 
 def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
@@ -193,6 +199,9 @@ class _Trainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         targets = inputs.pop("targets")
+        if self.loop.objective is not None:
+            loss = self.loop.objective(model, inputs, targets)
+            return (loss, None) if return_outputs else loss
         logits = model(**inputs)
         loss = self.loop.model.task.loss(logits, targets, self.loop.loss)
         return (loss, logits) if return_outputs else loss

@@ -18,6 +18,7 @@ from modelwright.tasks import Row
 
 if TYPE_CHECKING:
     from modelwright.models.checkpoint import TrainedModel
+    from modelwright.train.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Material:
         rows: canonical training rows.
         folder: scratch that survives a kill.
         seed: of everything random.
+        settings: training settings of the teacher, or what would be derived for it.
+        tuning: canonical rows that candidates are scored on.
         unlabelled: further inputs, as users send them.
     """
 
@@ -64,6 +67,8 @@ class Material:
     rows: Sequence[Row]
     folder: Path
     seed: int
+    settings: Settings
+    tuning: Sequence[Row] = ()
     unlabelled: Sequence[Any] = ()
 
 

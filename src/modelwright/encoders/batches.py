@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -57,3 +58,17 @@ def collate(
 def unpad(logits: np.ndarray, feature: Features) -> np.ndarray:
     """Cut the padding off a token head's logits."""
     return logits[: length_of(feature)] if logits.ndim == 2 else logits
+
+
+def of_length(feature: Features, length: int) -> Features:
+    """The row with exactly `length` tokens: its inner tokens repeated or cut, ends kept."""
+    found = dict(feature)
+    for key in ("input_ids", "token_type_ids"):
+        if key in found:
+            values = list(found[key])
+            inner = values[1:-1] or values
+            middle = itertools.islice(itertools.cycle(inner), max(0, length - 2))
+            found[key] = [values[0], *middle, values[-1]][:length]
+    if found.get("positions") is not None:
+        found["positions"] = [min(place, length - 1) for place in found["positions"]]
+    return found

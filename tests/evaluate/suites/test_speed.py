@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelwright import plugs
-from modelwright.evaluate.suites.speed import _of_length
+from modelwright.evaluate.suites.speed import of_length
 
 
 def measure(world: Any, **options: Any) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def test_lengths_of_the_recipe_stay_within_what_the_encoder_takes(intents: Any) 
 @pytest.mark.parametrize("length", [3, 5, 9])
 def test_a_feature_is_cut_or_repeated_to_length_with_its_ends_kept(length: int) -> None:
     feature = {"input_ids": [101, 7, 8, 9, 102], "token_type_ids": [0] * 5, "positions": [1, 4]}
-    found = _of_length(feature, length)
+    found = of_length(feature, length)
     assert len(found["input_ids"]) == len(found["token_type_ids"]) == length
     assert (found["input_ids"][0], found["input_ids"][-1]) == (101, 102)
     assert max(found["positions"]) < length

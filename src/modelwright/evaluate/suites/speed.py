@@ -12,14 +12,11 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, final
+from typing import Annotated, Any, final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from modelwright.evaluate.suites import Context, Suite
-
-if TYPE_CHECKING:
-    from modelwright.tasks import Features
 
 VERSION = 1
 
@@ -84,6 +81,7 @@ def _longest(context: Context, found: Sequence[int]) -> int:
 
 
 def _latency(context: Context, batch: int, length: int | None, *, seconds: float) -> dict[str, Any]:
+    from modelwright.encoders.batches import of_length
     from modelwright.metrics import timing
 
     rows = [context.rows[index % len(context.rows)] for index in range(batch)]
@@ -92,7 +90,7 @@ def _latency(context: Context, batch: int, length: int | None, *, seconds: float
     )
     features = [dict(feature) for feature in encoded[:batch]]
     if length is not None:
-        features = [_of_length(feature, length) for feature in features]
+        features = [of_length(feature, length) for feature in features]
     found = timing.measure(
         lambda: context.model.logits(features), seconds=seconds, minimum=_LEAST_RUNS
     )
@@ -105,21 +103,6 @@ def _latency(context: Context, batch: int, length: int | None, *, seconds: float
         "per_second": round(found["per_second"] * batch, 1),
         "runs": found["runs"],
     }
-
-
-def _of_length(feature: Features, length: int) -> Features:
-    """The feature with exactly `length` tokens: its inner tokens repeated or cut, ends kept."""
-    found = dict(feature)
-    for key in ("input_ids", "token_type_ids", "attention_mask"):
-        if key in found:
-            values = list(found[key])
-            inner = values[1:-1] or values
-            middle = itertools.islice(itertools.cycle(inner), max(0, length - 2))
-            found[key] = [values[0], *middle, values[-1]][:length]
-    positions = found.get("positions")
-    if positions is not None:
-        found["positions"] = [min(position, length - 1) for position in positions]
-    return found
 
 
 def _throughput(context: Context, seconds: float) -> dict[str, Any]:

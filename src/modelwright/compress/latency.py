@@ -1,0 +1,170 @@
+"""How long a call takes, measured so that two forms can be compared on a noisy machine.
+
+Calls of all forms are timed in turn, in an order drawn anew for every round, so that whatever else
+the machine does falls on all of them alike; ratios carry a bootstrap interval.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from modelwright.encoders.batches import of_length
+from modelwright.metrics.timing import measure, summary
+from modelwright.recipe.schema import CallShape
+from modelwright.tasks import Features
+
+DATA_CALLS = 48
+"""Single rows, spread over the lengths of the training rows, that stand for `batch: data`."""
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that is timed.
+
+    Attributes:
+        features: of each row.
+        weight: share of such calls.
+        batch: rows.
+        length: tokens of the longest row; 1 for images.
+    """
+
+    features: tuple[Features, ...]
+    weight: float
+    batch: int
+    length: int
+
+
+def calls(batch: Any, features: Sequence[Features]) -> list[Call]:
+    """The calls that `compress.batch` asks for, made of real rows.
+
+    Args:
+        batch: a number of rows, `data`, or a list of `CallShape`.
+        features: of training rows.
+    """
+    lengths = np.array([len(feature.get("input_ids", (0,))) for feature in features])
+    order = np.argsort(lengths, kind="stable")
+    if batch == "data":
+        places = np.linspace(0, len(order) - 1, min(DATA_CALLS, len(order))).astype(int)
+        return [_call([features[order[i]]], 1.0) for i in places]
+    shapes = batch if isinstance(batch, list) else [CallShape(batch=batch)]
+    usual = int(np.median(lengths))
+    return [_shaped(shape, usual, features, lengths) for shape in shapes]
+
+
+def _shaped(
+    shape: CallShape, usual: int, features: Sequence[Features], lengths: np.ndarray
+) -> Call:
+    """Rows whose length is nearest to the one asked for, the first cut or repeated to be it."""
+    wanted = shape.length or usual
+    nearest = np.argsort(np.abs(lengths - wanted), kind="stable")
+    chosen = [features[nearest[i % min(len(nearest), shape.batch)]] for i in range(shape.batch)]
+    if shape.length is not None and lengths.max() > 1:
+        chosen = [of_length(feature, wanted) for feature in chosen]
+    return _call(chosen, shape.weight)
+
+
+def _call(rows: Sequence[Features], weight: float) -> Call:
+    longest = max(len(row.get("input_ids", (0,))) for row in rows)
+    return Call(tuple(rows), weight, len(rows), longest)
+
+
+def timed(model: Any, probe: Sequence[Call], seconds: float) -> dict[str, float]:
+    """Weighted `p50_ms`, `p95_ms` of a call, and `per_second` rows.
+
+    Args:
+        model: answers `logits(features)`.
+        probe: the calls.
+        seconds: in all, about.
+    """
+    found = [
+        measure(
+            lambda rows=call.features: model.logits(rows),
+            seconds=seconds / len(probe),
+            minimum=5,
+        )
+        for call in probe
+    ]
+    return weighted(found, probe)
+
+
+def weighted(found: Sequence[Mapping[str, Any]], probe: Sequence[Call]) -> dict[str, float]:
+    """One figure for several calls: medians and 95th percentiles by weight, rows over time."""
+    weights = np.array([call.weight for call in probe])
+    p50 = np.array([each["p50_ms"] for each in found])
+    p95 = np.array([each["p95_ms"] for each in found])
+    rows = np.array([call.batch for call in probe])
+    share = weights / weights.sum()
+    return {
+        "p50_ms": round(float(share @ p50), 4),
+        "p95_ms": round(float(share @ p95), 4),
+        "per_second": round(float(1000 * (share @ rows) / (share @ p50)), 1),
+    }
+
+
+def interleaved(
+    models: Mapping[str, Any], probe: Sequence[Call], runs: int, seconds: float, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Seconds of every call [runs, calls] by model, timed in turn.
+
+    Args:
+        models: by name; each answers `logits(features)`.
+        probe: the calls.
+        runs: rounds wanted.
+        seconds: after which it ends with fewer rounds (at least 20).
+        seed: of the order within a round.
+    """
+    rng = np.random.default_rng(seed)
+    for model in models.values():
+        for call in probe:
+            model.logits(call.features)
+            model.logits(call.features)
+    names = list(models)
+    found: dict[str, list[list[float]]] = {name: [] for name in names}
+    started = time.perf_counter()
+    for number in range(runs):
+        for at in rng.permutation(len(names)):
+            found[names[at]].append([_seconds(models[names[at]], call) for call in probe])
+        if number >= 19 and time.perf_counter() - started > seconds:
+            break
+    return {name: np.array(times) for name, times in found.items()}
+
+
+def _seconds(model: Any, call: Call) -> float:
+    before = time.perf_counter()
+    model.logits(call.features)
+    return time.perf_counter() - before
+
+
+def percentiles(times: np.ndarray, probe: Sequence[Call]) -> dict[str, float]:
+    """`timed`'s figures from interleaved times."""
+    return weighted([summary(list(column)) for column in times.T], probe)
+
+
+def speed_up(
+    baseline: np.ndarray, times: np.ndarray, probe: Sequence[Call], seed: int = 0
+) -> dict[str, float]:
+    """How many times faster by median, with its 95% interval over the rounds.
+
+    Returns:
+        `ratio`, `low`, `high`.
+    """
+    weights = np.array([call.weight for call in probe])
+    share = weights / weights.sum()
+
+    def ratio(index: np.ndarray) -> float:
+        slow = share @ np.median(baseline[index], axis=0)
+        return float(slow / (share @ np.median(times[index], axis=0)))
+
+    rng, rounds = np.random.default_rng(seed), len(times)
+    drawn = [ratio(rng.integers(0, rounds, rounds)) for _ in range(_RESAMPLES)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    whole = ratio(np.arange(rounds))
+    return {
+        "ratio": round(whole, 3), "low": round(float(low), 3), "high": round(float(high), 3)
+    }  # fmt: skip

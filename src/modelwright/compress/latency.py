@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from modelwright.encoders.batches import of_length
+from modelwright.encoders.batches import length_of, of_length
 from modelwright.metrics.timing import measure, summary
 from modelwright.recipe.schema import CallShape
 from modelwright.tasks import Features
@@ -28,50 +28,62 @@ class Call:
     """One call that is timed.
 
     Attributes:
-        features: of each row.
+        inputs: of each row, as users send them.
+        features: the same, encoded.
         weight: share of such calls.
         batch: rows.
         length: tokens of the longest row; 1 for images.
+        exact: the length that every row is brought to, where one was asked for.
     """
 
+    inputs: tuple[Any, ...]
     features: tuple[Features, ...]
     weight: float
     batch: int
     length: int
+    exact: int | None = None
 
 
-def calls(batch: Any, features: Sequence[Features]) -> list[Call]:
+def calls(batch: Any, inputs: Sequence[Any], model: Any) -> list[Call]:
     """The calls that `compress.batch` asks for, made of real rows.
 
     Args:
         batch: a number of rows, `data`, or a list of `CallShape`.
-        features: of training rows.
+        inputs: of training rows.
+        model: encodes them.
     """
-    lengths = np.array([len(feature.get("input_ids", (0,))) for feature in features])
+    features = model.task.encode(inputs, model.encoder)
+    first: dict[int, Features] = {}
+    for place, feature in enumerate(features):
+        first.setdefault(feature.get("example", place), feature)
+    lengths = np.array([length_of(first[place]) for place in range(len(inputs))])
     order = np.argsort(lengths, kind="stable")
     if batch == "data":
         places = np.linspace(0, len(order) - 1, min(DATA_CALLS, len(order))).astype(int)
-        return [_call([features[order[i]]], 1.0) for i in places]
+        return [encoded([inputs[int(order[i])]], 1.0, None, model) for i in places]
     shapes = batch if isinstance(batch, list) else [CallShape(batch=batch)]
-    usual = int(np.median(lengths))
-    return [_shaped(shape, usual, features, lengths) for shape in shapes]
+    found = []
+    for shape in shapes:
+        wanted = shape.length or int(np.median(lengths))
+        nearest = np.argsort(np.abs(lengths - wanted), kind="stable")
+        count = min(len(nearest), shape.batch)
+        rows = [inputs[int(nearest[i % count])] for i in range(shape.batch)]
+        found.append(encoded(rows, shape.weight, shape.length, model))
+    return found
 
 
-def _shaped(
-    shape: CallShape, usual: int, features: Sequence[Features], lengths: np.ndarray
-) -> Call:
-    """Rows whose length is nearest to the one asked for, the first cut or repeated to be it."""
-    wanted = shape.length or usual
-    nearest = np.argsort(np.abs(lengths - wanted), kind="stable")
-    chosen = [features[nearest[i % min(len(nearest), shape.batch)]] for i in range(shape.batch)]
-    if shape.length is not None and lengths.max() > 1:
-        chosen = [of_length(feature, wanted) for feature in chosen]
-    return _call(chosen, shape.weight)
+def encoded(inputs: Sequence[Any], weight: float, exact: int | None, model: Any) -> Call:
+    """A call of these inputs, with a model's encoder."""
+    rows = [model.task.encode([item], model.encoder)[0] for item in inputs]
+    if exact is not None and max(map(length_of, rows)) > 1:
+        rows = [of_length(row, exact) for row in rows]
+    longest = max(map(length_of, rows))
+    return Call(tuple(inputs), tuple(rows), weight, len(rows), longest, exact)
 
 
-def _call(rows: Sequence[Features], weight: float) -> Call:
-    longest = max(len(row.get("input_ids", (0,))) for row in rows)
-    return Call(tuple(rows), weight, len(rows), longest)
+def again(probe: Sequence[Call], model: Any) -> list[Call]:
+    """The same calls with another model's encoder."""
+    return [encoded(call.inputs, call.weight, call.exact, model) for call in probe]
 
 
 def timed(model: Any, probe: Sequence[Call], seconds: float) -> dict[str, float]:

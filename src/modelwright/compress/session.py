@@ -165,7 +165,7 @@ def open_session(request: CompressRequest, settings: Any) -> Session:
     rows = Rows(request.dataset, "train")
     teacher = request.teacher
     sample = rows[:: max(1, len(rows) // PROBE_ROWS)][:PROBE_ROWS]
-    features = teacher.task.encode([teacher.task.example(row) for row in sample], teacher.encoder)
+    inputs = [teacher.task.example(row) for row in sample]
     material = Material(
         teacher=teacher,
         rows=rows,
@@ -181,7 +181,7 @@ def open_session(request: CompressRequest, settings: Any) -> Session:
         material,
         tuning,
         certification,
-        calls(request.compress.batch, features),
+        calls(request.compress.batch, inputs, teacher),
         before=float(read_json(path)["seconds"]) if path.is_file() else 0.0,
     )
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelwright import plugs
-from modelwright.evaluate.suites.speed import of_length
+from modelwright.encoders.batches import of_length
 
 
 def measure(world: Any, **options: Any) -> dict[str, Any]:

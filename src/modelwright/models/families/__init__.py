@@ -7,10 +7,42 @@ The file name is the family's `model_type`. A hub model of a family without a fi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     import torch
+
+
+@dataclass(frozen=True)
+class Block:
+    """One encoder layer's parts that can be cut; all are modules of the backbone.
+
+    Attributes:
+        query: [D -> heads * head_size], as are `key` and `value`.
+        output: [heads * head_size -> D].
+        up: [D -> neurons].
+        down: [neurons -> D].
+        heads: in this layer.
+        head_size: width of a head.
+    """
+
+    query: torch.nn.Linear
+    key: torch.nn.Linear
+    value: torch.nn.Linear
+    output: torch.nn.Linear
+    up: torch.nn.Linear
+    down: torch.nn.Linear
+    head_size: int
+
+    @property
+    def heads(self) -> int:
+        return self.output.in_features // self.head_size
+
+    @property
+    def neurons(self) -> int:
+        return self.down.in_features
 
 
 class Family(ABC):
@@ -45,12 +77,110 @@ class Family(ABC):
         """Give the backbone `types` token types; new ones start as copies of type 0."""
         raise ValueError("this family has no token types")
 
+    # -- cutting ----------------------------------------------------------------------------------
+    cuts: ClassVar[frozenset[str]] = frozenset()
+    """What compression may cut: vocabulary, layers, heads, ffn."""
+
+    @classmethod
+    def layers(cls, backbone: torch.nn.Module) -> torch.nn.ModuleList:
+        """The encoder's layers, in order; none where the family has no such thing."""
+        import torch
+
+        return torch.nn.ModuleList()
+
+    @classmethod
+    def block(cls, layer: torch.nn.Module) -> Block:
+        """Where a layer's parts are."""
+        raise ValueError("this family has no blocks")
+
+    @classmethod
+    def blocks(cls, backbone: torch.nn.Module) -> list[Block]:
+        """The parts of every layer."""
+        return [cls.block(layer) for layer in cls.layers(backbone)]
+
+    @classmethod
+    def keep_layers(cls, backbone: torch.nn.Module, kept: Sequence[int]) -> None:
+        """Leave only these layers, in place; the configuration follows."""
+        layers = cls.layers(backbone)
+        chosen = [layers[index] for index in kept]
+        del layers[:]
+        layers.extend(chosen)
+        backbone.config.num_hidden_layers = len(chosen)  # type: ignore[union-attr]
+        cls.note_sizes(backbone)
+
+    @classmethod
+    def keep_heads(cls, backbone: torch.nn.Module, layer: int, kept: Sequence[int]) -> None:
+        """Leave only these heads of a layer, in place."""
+        block = cls.blocks(backbone)[layer]
+        columns = [head * block.head_size + i for head in kept for i in range(block.head_size)]
+        for part in (block.query, block.key, block.value):
+            _keep_outputs(part, columns)
+        _keep_inputs(block.output, columns)
+        cls.note_sizes(backbone)
+
+    @classmethod
+    def keep_neurons(cls, backbone: torch.nn.Module, layer: int, kept: Sequence[int]) -> None:
+        """Leave only these neurons of a layer's feed-forward network, in place."""
+        block = cls.blocks(backbone)[layer]
+        _keep_outputs(block.up, list(kept))
+        _keep_inputs(block.down, list(kept))
+        cls.note_sizes(backbone)
+
+    @classmethod
+    def keep_ids(cls, backbone: torch.nn.Module, ids: Sequence[int]) -> None:
+        """Leave only these rows of the word embeddings, in this order, in place."""
+        import torch
+
+        table = backbone.get_input_embeddings()  # type: ignore[operator]
+        with torch.no_grad():
+            table.weight = torch.nn.Parameter(table.weight[list(ids)].clone())
+        table.num_embeddings = len(ids)
+        backbone.config.vocab_size = len(ids)  # type: ignore[union-attr]
+
+    @classmethod
+    def note_sizes(cls, backbone: torch.nn.Module) -> None:
+        """Write the layers' sizes into the configuration where they differ from what it says."""
+        blocks, config = cls.blocks(backbone), backbone.config
+        sizes = [{"heads": block.heads, "neurons": block.neurons} for block in blocks]
+        whole = {"heads": config.num_attention_heads, "neurons": config.intermediate_size}  # type: ignore[union-attr]
+        if any(size != whole for size in sizes):
+            config.block_sizes = sizes  # type: ignore[union-attr]
+        elif hasattr(config, "block_sizes"):
+            del config.block_sizes  # type: ignore[union-attr]
+
+    @classmethod
+    def fit_sizes(cls, backbone: torch.nn.Module) -> torch.nn.Module:
+        """Give a freshly built backbone the uneven layers that its configuration tells of."""
+        sizes = getattr(backbone.config, "block_sizes", None)
+        for layer, size in enumerate(sizes or ()):
+            cls.keep_heads(backbone, layer, range(size["heads"]))
+            cls.keep_neurons(backbone, layer, range(size["neurons"]))
+        return backbone
+
     @classmethod
     def set_dropout(cls, config: Any, rate: float) -> None:
         """Set every dropout rate of a configuration."""
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout"):
             if hasattr(config, name):
                 setattr(config, name, rate)
+
+
+def _keep_outputs(linear: torch.nn.Linear, rows: list[int]) -> None:
+    import torch
+
+    with torch.no_grad():
+        linear.weight = torch.nn.Parameter(linear.weight[rows].clone())
+        if linear.bias is not None:
+            linear.bias = torch.nn.Parameter(linear.bias[rows].clone())
+    linear.out_features = len(rows)
+
+
+def _keep_inputs(linear: torch.nn.Linear, columns: list[int]) -> None:
+    import torch
+
+    with torch.no_grad():
+        linear.weight = torch.nn.Parameter(linear.weight[:, columns].clone())
+    linear.in_features = len(columns)
 
 
 INTERFACE = Family

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.models.families import Family
+from modelwright.models.families import Block, Family
 
 VERSION = 1
 
@@ -49,7 +49,26 @@ class Bert(Family):
         from transformers import BertModel
 
         config._attn_implementation = "sdpa"
-        return BertModel(config, add_pooling_layer=False)
+        return cls.fit_sizes(BertModel(config, add_pooling_layer=False))
+
+    cuts = frozenset({"vocabulary", "layers", "heads", "ffn"})
+
+    @classmethod
+    def layers(cls, backbone: Any) -> Any:
+        return backbone.encoder.layer
+
+    @classmethod
+    def block(cls, layer: Any) -> Block:
+        attention = layer.attention.self
+        return Block(
+            attention.query,
+            attention.key,
+            attention.value,
+            layer.attention.output.dense,
+            layer.intermediate.dense,
+            layer.output.dense,
+            attention.attention_head_size,
+        )
 
     @classmethod
     def type_embeddings(cls, backbone: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.models.families import Family
+from modelwright.models.families import Block, Family
 
 VERSION = 1
 
@@ -48,4 +48,23 @@ class ViT(Family):
         from transformers import ViTModel
 
         config._attn_implementation = "sdpa"
-        return ViTModel(config, add_pooling_layer=False)
+        return cls.fit_sizes(ViTModel(config, add_pooling_layer=False))
+
+    cuts = frozenset({"layers", "heads", "ffn"})
+
+    @classmethod
+    def layers(cls, backbone: Any) -> Any:
+        return backbone.layers
+
+    @classmethod
+    def block(cls, layer: Any) -> Block:
+        attention = layer.attention
+        return Block(
+            attention.q_proj,
+            attention.k_proj,
+            attention.v_proj,
+            attention.o_proj,
+            layer.mlp.fc1,
+            layer.mlp.fc2,
+            attention.head_dim,
+        )

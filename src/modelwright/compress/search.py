@@ -1,0 +1,316 @@
+"""The search: cheap candidates first, lessons for the promising, forms for all of them.
+
+    vocabulary ─▶ forms of the whole network ─▶ costs of its parts ─▶ importance ─▶ a front of
+    architectures (nothing trained) ─▶ short lessons, halving the front ─▶ long lessons ─▶ forms
+
+Every step asks the clock. What a killed search has made and measured is found again by its path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelwright.compress.choosing import chance, figure, objective
+from modelwright.compress.importance import importance
+from modelwright.compress.points import Point, Step, Workshop
+from modelwright.compress.shapes import Costs, Shape, front, shaped, spread_layers
+from modelwright.models.checkpoint import TrainedModel
+from modelwright.runtime.progress import say
+
+EXACT = "fp32"
+CUTS = ("layers", "heads", "ffn")
+COMMON = (0, 2_000, 6_000)
+"""Of a vocabulary's first pieces, kept beside those that the training rows hold."""
+BY_AIM = {
+    "latency": ("fp32", "bf16", "int8-dynamic", "int8-static"),
+    "cost": ("fp32", "bf16", "int8-dynamic", "int8-static"),
+    "size": ("fp32", "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights"),
+    "memory": ("fp32", "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights"),
+}
+FINALIST_FORMS = 2
+SHORT_EPOCHS, SHORT_ROWS = 1.0, 12_000
+LONG_EPOCHS, LONG_LEAST = 10.0, 1.0
+SHORT_SHARE, RESERVE_SHARE, RESERVE_LEAST = 0.35, 0.12, 30.0
+MOST_SHORT, MOST_LONG = 5, 4
+SLACK_POINTS = 1.5
+"""What a short lesson may lose beyond the limit: a long one wins it back (docs/lab.md)."""
+
+
+@dataclass
+class Lesson:
+    """A network that was taught, and how it did on the tuning rows."""
+
+    place: int
+    shape: Shape
+    path: list[Step]
+    drop: float
+    point: Point
+
+
+@dataclass
+class Search:
+    """One search over one teacher.
+
+    Attributes:
+        workshop: makes and measures.
+        named: passes that the recipe names one by one.
+        base: path before the cuts: the vocabulary, where it may be cut.
+        forms: numeric passes, best first.
+        lesson_seconds: of an epoch of a network of all layers; learnt from the lessons.
+    """
+
+    workshop: Workshop
+    named: frozenset[str] = frozenset()
+    base: list[Step] = field(default_factory=list)
+    forms: list[str] = field(default_factory=list)
+    lesson_seconds: float = 0.0
+
+    def run(self) -> list[Point]:
+        """Measure as many points as the budget allows; all of them are returned."""
+        self._cut_vocabulary()
+        self._rank_forms()
+        if self._cuts and "distil" in self.workshop.passes and self._room(0):
+            self._teach()
+        elif self._cuts:
+            self._cut_only()
+        return self.workshop.points
+
+    @property
+    def _session(self) -> Any:
+        return self.workshop.session
+
+    @property
+    def _compress(self) -> Any:
+        return self._session.request.compress
+
+    @property
+    def _cuts(self) -> frozenset[str]:
+        return frozenset(CUTS) & frozenset(self.workshop.passes)
+
+    def _room(self, seconds: float) -> bool:
+        """Whether something of this length fits in before proof and packaging."""
+        reserve = max(RESERVE_LEAST, RESERVE_SHARE * self._session.budget)
+        return self._session.left - reserve > seconds
+
+    # -- before anything is trained -----------------------------------------------------------------
+    def _cut_vocabulary(self) -> None:
+        """The smallest vocabulary that costs no more than a tenth of the allowed drop."""
+        if "vocabulary" not in self.workshop.passes:
+            return
+        for common in COMMON:
+            path = [_step("vocabulary", common=common)]
+            model = self.workshop.network(path)
+            drop, _ = self._drop(model)
+            say(f"  vocabulary with {common:,} common pieces: drop {drop:.2f} points")
+            if drop <= 0.1 * self._compress.max_drop:
+                self.base = path
+                return
+
+    def _drop(self, model: TrainedModel) -> tuple[float, float]:
+        """Points that a network loses on the tuning rows, and its agreement with the teacher."""
+        seen = self.workshop.scored(model)
+        return seen["drop_points"], seen["agreement"]
+
+    def _rank_forms(self) -> None:
+        """Measure every numeric form of the uncut network; the best ones serve the cut ones."""
+        wanted = [name for name in BY_AIM[self._compress.minimize] if name in self.workshop.passes]
+        wanted += [
+            name
+            for name, one in self.workshop.passes.items()
+            if one.writes_form and name in self.named and name not in wanted
+        ]
+        points: dict[str, Point] = {}
+        for name in wanted:
+            if points and not self._room(0):
+                break
+            points[name] = self._measure(self.base, name, "whole network")
+        allowed = self._compress.max_drop + SLACK_POINTS
+        good = [n for n, point in points.items() if point.tuning["drop_points"] <= allowed]
+        self.forms = sorted(
+            good or points, key=lambda name: objective(points[name], self._compress)
+        )
+
+    def _measure(
+        self, path: list[Step], form: str, label: str, parent: Point | None = None
+    ) -> Point:
+        whole = [*path, _step(form)]
+        point = self.workshop.measure(whole, f"{label}, {form}", parent.id if parent else None)
+        say(
+            f"  {point.label}: {point.latency['p50_ms']:.3g} ms, {point.bytes / 1e6:.1f} MB, "
+            f"drop {point.tuning['drop_points']:.2f} points"
+        )
+        return point
+
+    # -- costs ------------------------------------------------------------------------------------
+    def _costs(self, model: TrainedModel) -> Costs:
+        """Fit the cost of layers, heads and neurons to a few untrained cuts in the best form."""
+        blocks = self.workshop.blocks(model)
+        depth, heads, neurons = len(blocks), blocks[0].heads, blocks[0].up.out_features
+        cuts, form = self._cuts, self.forms[0]
+
+        def cost(layers: int, heads_kept: int, neurons_kept: int) -> float:
+            path = self._untrained(layers, heads_kept, neurons_kept)
+            return figure(*self.workshop.cost([*path, _step(form)]), self._compress)
+
+        full = cost(depth, heads, neurons)
+        one = cost(1, heads, neurons) if "layers" in cuts and depth > 1 else full
+        layers = 1 if "layers" in cuts else depth
+        thin = cost(layers, heads, neurons // 2) if "ffn" in cuts else one
+        slim = cost(layers, max(1, heads // 2), neurons) if "heads" in cuts else one
+        a_layer = max(full - one, 1e-6) / max(1, depth - 1) if "layers" in cuts else full / depth
+        gone = neurons - neurons // 2
+        a_neuron = max(one - thin, 0.05 * a_layer * layers) / (layers * gone)
+        a_head = max(one - slim, 0.02 * a_layer * layers) / (layers * (heads - max(1, heads // 2)))
+        a_neuron = min(a_neuron, 0.7 * a_layer / neurons)
+        a_head = min(a_head, 0.5 * a_layer / heads)
+        rest = max(0.0, a_layer - a_head * heads - a_neuron * neurons)
+        return Costs(max(0.0, full - depth * a_layer), rest, a_head, a_neuron)
+
+    def _untrained(self, layers: int, heads: int, neurons: int) -> list[Step]:
+        """A path that cuts to this size, whatever is cut."""
+        model = self.workshop.network(self.base)
+        blocks = self.workshop.blocks(model)
+        path = list(self.base)
+        kept = spread_layers(layers, len(blocks))
+        if layers < len(blocks):
+            path.append(_step("layers", kept=list(kept)))
+        if heads < blocks[0].heads:
+            path.append(_step("heads", kept=[list(range(heads))] * layers))
+        if neurons < blocks[0].up.out_features:
+            path.append(_step("ffn", kept=[list(range(neurons))] * layers))
+        return path
+
+    def _front(self) -> list[Shape]:
+        model = self.workshop.network(self.base)
+        say("  costs of layers, heads and neurons")
+        costs = self._costs(model)
+        say("  importance of heads and neurons")
+        found = importance(model, self._session.material.rows, self._session.material.seed)
+        seed = self._session.material.seed
+        shapes = front(found, costs, self._cuts, seed)
+        uncut = shaped(found, costs, self._cuts, len(found.neurons), 1.0)
+        return [shape for shape in shapes if shape.cost < 0.97 * uncut.cost] or [uncut]
+
+    # -- lessons ----------------------------------------------------------------------------------
+    def _path(self, shape: Shape, model: TrainedModel) -> list[Step]:
+        """Base and cuts of a shape; neurons and heads are refitted where they are cut."""
+        blocks = self.workshop.blocks(model)
+        path = list(self.base)
+        if len(shape.layers) < len(blocks):
+            path.append(_step("layers", kept=list(shape.layers)))
+        if any(len(h) < blocks[0].heads for h in shape.heads):
+            path.append(_step("heads", kept=[list(h) for h in shape.heads], reconstruct=True))
+        if any(len(n) < blocks[0].up.out_features for n in shape.neurons):
+            path.append(_step("ffn", kept=[list(n) for n in shape.neurons], reconstruct=True))
+        return path
+
+    def _cut_only(self) -> None:
+        """Without lessons: the front from its mild end on, until one loses too much."""
+        model = self.workshop.network(self.base)
+        for shape in self._front():
+            if not self._room(0):
+                return
+            point = self._measure(self._path(shape, model), self.forms[0], shape.label)
+            if point.tuning["drop_points"] > self._compress.max_drop + SLACK_POINTS:
+                return
+
+    def _teach(self) -> None:
+        shapes = self._front()
+        best = self._short(shapes)
+        self._long(shapes, best)
+
+    def _short(self, shapes: Sequence[Shape]) -> int:
+        """Halve the front by short lessons; the place of the strongest cut that holds."""
+        low, high = -1, len(shapes)
+        budget = SHORT_SHARE * self._session.left
+        place, taught = len(shapes) // 2, 0
+        while high - low > 1 and taught < MOST_SHORT:
+            needed = self._lesson_time(shapes[place], self._short_epochs)
+            if taught and (not self._room(needed) or taught * needed > budget):
+                break
+            lesson = self._lesson(shapes, place, self._short_epochs)
+            holds = lesson.drop <= self._compress.max_drop + SLACK_POINTS
+            low, high = (place, high) if holds else (low, place)
+            place, taught = (low + high) // 2, taught + 1
+        return max(low, 0)
+
+    def _long(self, shapes: Sequence[Shape], place: int) -> None:
+        """Long lessons, stronger cuts while they are likely to be proven, milder ones else."""
+        tried: set[int] = set()
+        for number in range(MOST_LONG):
+            lessons = max(1, 2 - number)
+            epochs = self._long_epochs(shapes[place], lessons)
+            if epochs < LONG_LEAST:
+                return
+            lesson = self._lesson(shapes, place, epochs, after_short=True)
+            tried.add(place)
+            forms = self.forms[1:FINALIST_FORMS]
+            points = [lesson.point]
+            points += [
+                self._measure(lesson.path, form, lesson.shape.label, lesson.point)
+                for form in forms
+                if self._room(0)
+            ]
+            rows = len(self._session.certification)
+            likely = max(chance(p, rows, self._compress.max_drop) for p in points)
+            step = 1 if likely > 0.5 else -1
+            following = [p for p in _beyond(place, step, len(shapes)) if p not in tried]
+            if not following:
+                return
+            place = following[0]
+
+    @property
+    def _short_epochs(self) -> float:
+        return min(SHORT_EPOCHS, SHORT_ROWS / max(1, len(self._session.material.rows)))
+
+    def _long_epochs(self, shape: Shape, lessons: int) -> float:
+        """Epochs for which there is time, if as many lessons follow."""
+        reserve = max(RESERVE_LEAST, RESERVE_SHARE * self._session.budget)
+        left = (self._session.left - reserve) / lessons
+        each = max(self._lesson_time(shape, 1.0), 1e-3)
+        return min(LONG_EPOCHS, round(left / each - 0.25, 1))
+
+    def _lesson_time(self, shape: Shape, epochs: float) -> float:
+        """Seconds of a lesson, from the last one's: the teacher's part is the same for all."""
+        if not self.lesson_seconds:
+            return 0.0
+        blocks = len(self.workshop.blocks(self.workshop.network(self.base)))
+        return epochs * self.lesson_seconds * (0.5 + 0.5 * len(shape.layers) / blocks)
+
+    def _lesson(
+        self, shapes: Sequence[Shape], place: int, epochs: float, *, after_short: bool = False
+    ) -> Lesson:
+        """Teach a shape, write its best form, and judge it."""
+        shape, model = shapes[place], self.workshop.network(self.base)
+        path = self._path(shape, model)
+        if after_short:
+            path = [*path, self._distil(shape, self._short_epochs)]
+            self.workshop.network(path)
+        path = [*path, self._distil(shape, epochs)]
+        facts: dict[str, Any] = {}
+        say(f"  lesson of {epochs:g} epochs: {shape.label}")
+        self.workshop.network(path, facts)
+        self._learn_time(shape, epochs, float(facts.get("seconds", 0.0)))
+        label = f"{shape.label}, taught {epochs:g} epochs"
+        point = self._measure(path, self.forms[0], label)
+        return Lesson(place, shape, path, point.tuning["drop_points"], point)
+
+    def _distil(self, shape: Shape, epochs: float) -> Step:
+        return _step("distil", epochs=epochs, layers=list(shape.layers))
+
+    def _learn_time(self, shape: Shape, epochs: float, seconds: float) -> None:
+        blocks = len(self.workshop.blocks(self.workshop.network(self.base)))
+        share = 0.5 + 0.5 * len(shape.layers) / blocks
+        if seconds > 0:
+            self.lesson_seconds = seconds / epochs / share
+
+
+def _step(name: str, **choice: Any) -> Step:
+    return {"pass": name, "choice": choice}
+
+
+def _beyond(place: int, step: int, count: int) -> list[int]:
+    """Places from here on in one direction."""
+    return list(range(place + step, count if step > 0 else -1, step))

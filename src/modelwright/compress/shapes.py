@@ -1,0 +1,136 @@
+"""Smaller architectures and what they would cost, before any of them is trained.
+
+An architecture is a choice of layers and a share of the cost that their heads and neurons may have
+together. How the share is spent is left to the importance of each head and neuron. optuna searches
+(layers, share) for the front of two aims: little importance lost, and low cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from modelwright.compress.importance import Importance
+from modelwright.compress.masks import search_masks
+
+TRIALS = 120
+SHARES = (1.0, 0.75, 0.6, 0.5, 0.4, 0.3, 0.22)
+MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Milliseconds (or bytes) of an encoder by its parts, measured in the form that will run.
+
+    Attributes:
+        fixed: of everything but the layers.
+        layer: of a layer without heads and neurons.
+        head: of one head in one layer.
+        neuron: of one neuron in one layer.
+    """
+
+    fixed: float
+    layer: float
+    head: float
+    neuron: float
+
+    def of(self, heads: Sequence[int], neurons: Sequence[int]) -> float:
+        """Cost of layers with these numbers of heads and neurons."""
+        return (
+            self.fixed
+            + self.layer * len(heads)
+            + self.head * sum(heads)
+            + self.neuron * sum(neurons)
+        )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One architecture.
+
+    Attributes:
+        layers: of the teacher, in order.
+        heads: kept in each of them.
+        neurons: kept in each of them.
+        cost: predicted.
+        lost: share of the importance that is gone.
+    """
+
+    layers: tuple[int, ...]
+    heads: tuple[tuple[int, ...], ...]
+    neurons: tuple[tuple[int, ...], ...]
+    cost: float
+    lost: float
+
+    @property
+    def label(self) -> str:
+        """For tables."""
+        heads, neurons = sum(map(len, self.heads)), sum(map(len, self.neurons))
+        layers = len(self.layers)
+        return f"{layers} layer{'s' if layers != 1 else ''}, {heads} heads, {neurons:,} neurons"
+
+
+def spread_layers(count: int, of: int) -> tuple[int, ...]:
+    """`count` layers evenly over `of`, the last one among them (DistilBERT's and TinyBERT's way)."""
+    return tuple(round((place + 1) * of / count) - 1 for place in range(count))
+
+
+def front(importance: Importance, costs: Costs, cuts: frozenset[str], seed: int) -> list[Shape]:
+    """Architectures that no other beats in cost and importance, from mild to strong.
+
+    Args:
+        importance: of the teacher's heads and neurons.
+        costs: of its parts.
+        cuts: which of layers, heads, ffn may be cut.
+        seed: of the search.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    depth = len(importance.neurons)
+    sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=24)
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    found: dict[tuple[int, float], Shape] = {}
+
+    def judge(trial: optuna.Trial) -> tuple[float, float]:
+        count = trial.suggest_int("layers", 1 if "layers" in cuts else depth, depth)
+        width = {"heads", "ffn"} & cuts
+        share = trial.suggest_categorical("share", SHARES if width else (1.0,))
+        if (count, share) not in found:
+            found[count, share] = shaped(importance, costs, cuts, count, share)
+        shape = found[count, share]
+        return shape.cost, shape.lost
+
+    study.optimize(judge, n_trials=TRIALS)
+    best = {(trial.params["layers"], trial.params["share"]) for trial in study.best_trials}
+    shapes = sorted((found[key] for key in best), key=lambda shape: -shape.cost)
+    return shapes
+
+
+def shaped(
+    importance: Importance, costs: Costs, cuts: frozenset[str], count: int, share: float
+) -> Shape:
+    """The best use of `count` layers whose heads and neurons cost `share` of what they did."""
+    depth = len(importance.neurons)
+    layers = spread_layers(count, depth)
+    part = importance.only(layers)
+    heads = tuple(tuple(range(part.heads.shape[1])) for _ in layers)
+    neurons = tuple(tuple(range(len(each))) for each in part.neurons)
+    if share < 1.0:
+        head = costs.head if "heads" in cuts else 0.0
+        neuron = costs.neuron if "ffn" in cuts else 0.0
+        whole = sum(len(h) * head for h in heads) + sum(len(n) * neuron for n in neurons)
+        found = search_masks(part, head, neuron, share * whole, MULTIPLE)
+        heads = _kept(found[0]) if "heads" in cuts else heads
+        neurons = _kept(found[1]) if "ffn" in cuts else neurons
+    kept = sum(float(part.heads[i][list(h)].sum()) for i, h in enumerate(heads))
+    kept += sum(float(np.asarray(part.neurons[i])[list(n)].sum()) for i, n in enumerate(neurons))
+    total = float(importance.heads.sum()) + sum(float(np.sum(n)) for n in importance.neurons)
+    cost = costs.of([len(h) for h in heads], [len(n) for n in neurons])
+    return Shape(layers, heads, neurons, cost, 1.0 - kept / max(total, 1e-30))
+
+
+def _kept(lists: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(i) for i in each) for each in lists)

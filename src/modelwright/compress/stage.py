@@ -52,7 +52,9 @@ def run(request: CompressRequest) -> dict[str, Any]:
         UserError: MW-203 with too few rows; MW-106 when the model can take none of the passes.
         KeyboardInterrupt: asked to stop; the next call goes on.
     """
-    session = open_session(request, settings_like(request.training, request.teacher, request.seed))
+    count = request.dataset.info.rows["train"]
+    settings = settings_like(request.training, request.teacher, count, request.seed)
+    session = open_session(request, settings)
     names = pass_options(request.compress.passes)
     workshop = Workshop(session, _usable(names, request))
     named = frozenset(part.name for part in request.compress.passes or ())

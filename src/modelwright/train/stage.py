@@ -200,6 +200,33 @@ def _facts(
     )
 
 
+def settings_like(training: dict[str, Any], model: TrainedModel, rows: int, seed: int) -> Settings:
+    """Settings for training a model further: those it was trained with, or what suits it.
+
+    Args:
+        training: its `training.json`; may be empty.
+        model: the trained model.
+        rows: training rows.
+        seed: of every random choice.
+    """
+    if known := training.get("settings"):
+        return Settings(**{**known, "seed": seed})
+    method = plugs.load("method", "full").cls
+    facts = Facts(
+        effort="standard",
+        modality=model.task.modality,
+        rows=rows,
+        classes=len(model.task.spec.labels),
+        width=model.network.head.in_features,
+        scratch=False,
+        long_tokens=0,
+        method_rate=method.learning_rate,
+        method_epochs=method.epochs_factor,
+        token_head=model.task.head == "token",
+    )
+    return derive(Finetune(), facts, fastest_precision(), seed)[0]
+
+
 def _settings(request: TrainRequest, facts: Facts, derived: list[Derived]) -> Settings:
     """Decide the settings once; a resumed run reads its precision back."""
     path = request.scratch / "settings.json"

@@ -50,6 +50,7 @@ CODES: dict[str, str] = {
     # 5xx: gates of evaluation and packaging
     "MW-501": "A packaged variant disagrees with the trained model beyond the tolerance.",
     "MW-502": "A limit on quality or speed that the recipe sets was not met.",
+    "MW-503": "No model inside the limits of `compress` was found; the nearest one is in the report.",
     # 6xx: bundles and artifacts
     "MW-601": "The folder is not a bundle, or its bundle.json cannot be read.",
     "MW-602": "A file of the bundle is missing, changed or not declared.",

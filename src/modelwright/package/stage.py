@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class PackageRequest:
         lineage: digests of recipe, data, code, environment and parents.
         seed: of the intervals.
         folder: empty folder for the bundle.
+        compressed: the compression stage's artifact, where there is one.
     """
 
     name: str
@@ -55,6 +56,16 @@ class PackageRequest:
     lineage: dict[str, Any]
     seed: int
     folder: Path
+    compressed: Path | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A variant that was written: its draft, the network in it, and that network's answers."""
+
+    draft: Draft
+    model: TrainedModel
+    reference: Reference
 
 
 def run(request: PackageRequest) -> dict[str, Any]:
@@ -69,12 +80,11 @@ def run(request: PackageRequest) -> dict[str, Any]:
     reference = _reference(model, request.dataset, split)
     base_evidence = reference.evidence(reference.logits)
     trained = quality(base_evidence, split, request.seed)
-    drafts = _write_variants(request, model)
+    written = _write_variants(request, model, reference)
     golden = _golden_rows(request, reference)
-    kept, left_out, answers = _prove(request, model, drafts, reference, trained, golden)
-    default = _fastest(kept)
-    encoder_folder = "processor" if model.task.modality == "image" else "tokenizer"
-    model.encoder.save(request.folder / encoder_folder)
+    kept, left_out, answers = _prove(request, written, trained, golden)
+    default = _default(request, kept)
+    _write_encoders(request, written, kept, default["name"])
     _write_golden(request, [reference.inputs[i] for i in golden], answers, default["name"])
     write_reference(request.folder / "reference", request.dataset, reference, base_evidence)
     manifest: dict[str, Any] = {
@@ -95,7 +105,7 @@ def run(request: PackageRequest) -> dict[str, Any]:
         "left_out": left_out,
         "default": default["name"],
         "serve": request.slo,
-        "compression": None,
+        "compression": _compression(request),
         "lineage": request.lineage,
         "training": {name: training[name] for name in ("method", "settings", "best", "seconds")},
     }
@@ -110,31 +120,86 @@ def _reference(model: TrainedModel, dataset: Dataset, split: str) -> Reference:
     return Reference(model.task, rows, inputs, features, model.logits(features))
 
 
-def _write_variants(request: PackageRequest, model: TrainedModel) -> list[Draft]:
+def _write_variants(
+    request: PackageRequest, model: TrainedModel, reference: Reference
+) -> list[Written]:
+    """The uncompressed forms, and the chosen compressed one; beside it only exact ones are kept."""
     folder = request.folder / "variants"
     folder.mkdir(parents=True, exist_ok=True)
-    drafts: list[Draft] = []
+    written: list[Written] = []
     for part in request.package.formats:
         plug = plugs.load("format", part.name)
-        drafts.extend(plug.cls(plug.config(**part.options)).write(model, folder))
-    return drafts
+        for draft in plug.cls(plug.config(**part.options)).write(model, folder):
+            if request.compressed is None or draft.exact:
+                written.append(Written(draft, model, reference))
+            else:
+                shutil.rmtree(folder / draft.name)
+    if request.compressed is not None:
+        names = {one.draft.name for one in written}
+        written.append(_copy_compressed(request, request.compressed, folder, names))
+    return written
+
+
+def _copy_compressed(
+    request: PackageRequest, source: Path, folder: Path, taken: set[str]
+) -> Written:
+    """The chosen form as a variant; its name says `small` where an uncompressed one has it."""
+    draft = Draft(**read_json(source / "form.json"))
+    if draft.name in taken:
+        draft = replace(draft, name=f"{draft.name}-small")
+    shutil.copytree(source / "form", folder / draft.name)
+    if (source / "proof").is_dir():
+        shutil.copytree(source / "proof", request.folder / "proof")
+    small = open_checkpoint(source / "checkpoint")
+    split = "test" if request.dataset.info.rows.get("test") else "validation"
+    return Written(draft, small, _reference(small, request.dataset, split))
+
+
+def _write_encoders(
+    request: PackageRequest,
+    written: Sequence[Written],
+    kept: Sequence[dict[str, Any]],
+    default: str,
+) -> None:
+    """The default variant's encoder in the bundle's root, others' in their variant's folder."""
+    models = {one.draft.name: one.model for one in written}
+    name = "processor" if models[default].task.modality == "image" else "tokenizer"
+    models[default].encoder.save(request.folder / name)
+    for entry in kept:
+        if models[entry["name"]] is not models[default]:
+            folder = request.folder / "variants" / entry["name"]
+            models[entry["name"]].encoder.save(folder / name)
+            entry["digest"] = _digest(folder)
+
+
+def _default(request: PackageRequest, kept: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The compressed form, which comes last and was chosen already; else the fastest."""
+    return kept[-1] if request.compressed is not None else _fastest(kept)
+
+
+def _compression(request: PackageRequest) -> dict[str, Any] | None:
+    """What the bundle tells of the search: the points of the front, and the proof."""
+    if request.compressed is None:
+        return None
+    told = read_json(request.compressed / "compression.json")
+    points = [p for p in told["points"] if p["pareto"] or p["id"] == told["chosen"]]
+    return {**told, "points": points}
 
 
 def _prove(
     request: PackageRequest,
-    model: TrainedModel,
-    drafts: Sequence[Draft],
-    reference: Reference,
+    written: Sequence[Written],
     trained: dict[str, Any],
     golden: Sequence[int],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, list[Any]]]:
     kept: list[dict[str, Any]] = []
     left_out: list[dict[str, Any]] = []
     answers: dict[str, list[Any]] = {}
-    for draft in track(list(drafts), "proving variants", len(drafts)):
+    for one in track(list(written), "proving variants", len(written)):
+        draft, reference = one.draft, one.reference
         folder = request.folder / "variants" / draft.name
         rows = 0 if draft.batch_invariant else 1
-        variant = open_variant(folder, draft.engine, model.task, model.encoder, rows=rows)
+        variant = open_variant(folder, draft.engine, one.model.task, one.model.encoder, rows=rows)
         found, logits = parity(variant, reference)
         if why := disagreement(draft, found):
             raise GateError(
@@ -143,21 +208,12 @@ def _prove(
                 expected="the packaged form to answer as the trained form does",
                 fix="leave its format out of package.formats, and report it",
             )
-        measured = quality(reference.evidence(logits), trained["split"], request.seed)
-        drop = _points_lost(trained, measured)
-        entry = {
-            "name": draft.name,
-            "engine": draft.engine,
-            "precision": draft.precision,
-            "batch_invariant": draft.batch_invariant,
-            "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
-            "parity": found,
-            "quality": measured,
-            "drop_points": round(drop, 3),
-        }
-        if not draft.exact and drop > request.package.max_drop:
+        entry = _entry(request, one, found, logits, trained)
+        chosen = request.compressed is not None and one is written[-1]
+        if not draft.exact and not chosen and entry["drop_points"] > request.package.max_drop:
             why = (
-                f"loses {drop:.2f} points of {trained['main']}, {request.package.max_drop} allowed"
+                f"loses {entry['drop_points']:.2f} points of {trained['main']}, "
+                f"{request.package.max_drop} allowed"
             )
             left_out.append({"name": draft.name, "reason": why, "parity": found})
             shutil.rmtree(folder)
@@ -168,6 +224,28 @@ def _prove(
         kept.append(entry)
         variant.engine.close()
     return kept, left_out, answers
+
+
+def _entry(
+    request: PackageRequest,
+    one: Written,
+    found: dict[str, Any],
+    logits: Sequence[np.ndarray],
+    trained: dict[str, Any],
+) -> dict[str, Any]:
+    """A variant as bundle.json has it, without speed and digest."""
+    draft, folder = one.draft, request.folder / "variants" / one.draft.name
+    measured = quality(one.reference.evidence(logits), trained["split"], request.seed)
+    return {
+        "name": draft.name,
+        "engine": draft.engine,
+        "precision": draft.precision,
+        "batch_invariant": draft.batch_invariant,
+        "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        "parity": found,
+        "quality": measured,
+        "drop_points": round(_points_lost(trained, measured), 3),
+    }
 
 
 def _points_lost(trained: dict[str, Any], measured: dict[str, Any]) -> float:

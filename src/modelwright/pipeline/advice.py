@@ -11,7 +11,7 @@ from modelwright.artifacts.store import Store
 from modelwright.models.catalogue import CATALOGUE
 from modelwright.pipeline.planning import Prediction, modality_of, plan_table, predict
 from modelwright.pipeline.running import STORE_VARIABLE
-from modelwright.pipeline.stages import NAMES, STAGES, Work, key_of
+from modelwright.pipeline.stages import STAGES, Work, key_of, names_of
 from modelwright.recipe.check import check_with_places
 
 FEW_ROWS = 300
@@ -47,10 +47,11 @@ def plan(recipe: Path | str, sets: tuple[str, ...]) -> tuple[dict[str, Any], str
 
 def _todo(work: Work) -> list[str]:
     """Stages that are not in the store; keys are found as far as the store reaches."""
-    for place, name in enumerate(NAMES):
+    names = names_of(work.recipe)
+    for place, name in enumerate(names):
         work.keys[name] = key_of(name, work)
         if not work.store.has(work.keys[name]):
-            return list(NAMES[place:])
+            return list(names[place:])
         STAGES[name].after(work)
     return []
 

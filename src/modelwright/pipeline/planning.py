@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from modelwright import plugs
 from modelwright.artifacts.dataset import Dataset
 from modelwright.errors import ModelwrightError
-from modelwright.pipeline.stages import NAMES, Work, data_request, train_request
+from modelwright.pipeline.stages import Work, data_request, names_of, train_request
 from modelwright.runtime.machine import release_memory, resident_mb
 
 if TYPE_CHECKING:
@@ -215,6 +215,8 @@ def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Pr
         peak_mb=base_mb,
         disk_mb=4 * weights_mb,
     )
+    if work.recipe.compress is not None:
+        prediction.stages["compress"] = _predict_compress(work, base_mb, weights_mb)
     speed = 4.0 + _speed_seconds(measured, (1, measured.long / usual, measured.longest / usual))
     largest_mb = 32 * measured.longest * measured.width * 4 * ACTIVATIONS / 1e6
     prediction.stages["evaluate"] = Ahead(
@@ -229,6 +231,19 @@ def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Pr
         seconds=EXPORT_SECONDS + proven * forward + variants * proving,
         peak_mb=base_mb + 9 * weights_mb,
         disk_mb=2 * 2.3 * weights_mb,
+    )
+
+
+def _predict_compress(work: Work, base_mb: float, weights_mb: float) -> Ahead:
+    """A search takes the time that it is given; lessons keep two networks and an optimizer."""
+    from modelwright.compress.session import MINUTES
+
+    compress = work.recipe.compress
+    minutes = compress.budget.minutes if compress and compress.budget.minutes else None
+    return Ahead(
+        seconds=60 * (minutes or MINUTES[work.recipe.effort]),
+        peak_mb=base_mb + 3 * weights_mb + 400,
+        disk_mb=8 * weights_mb,
     )
 
 
@@ -247,7 +262,7 @@ def _baseline_seconds(dataset: Dataset, rows: int) -> float:
 def plan_table(work: Work, prediction: Prediction) -> list[dict[str, Any]]:
     """One row a stage: cached or predicted."""
     rows: list[dict[str, Any]] = []
-    for name in NAMES:
+    for name in names_of(work.recipe):
         key = work.keys.get(name)
         ahead = prediction.stages.get(name)
         rows.append(

@@ -22,7 +22,7 @@ from typing import Any
 from modelwright.artifacts.store import Store, now
 from modelwright.errors import ModelwrightError, UserError
 from modelwright.pipeline.planning import Prediction, predict
-from modelwright.pipeline.stages import NAMES, STAGES, Work, key_of, manifest_of
+from modelwright.pipeline.stages import STAGES, Work, key_of, manifest_of, names_of
 from modelwright.recipe.check import Checked, check_with_places
 from modelwright.recipe.resolved import resolved_yaml
 from modelwright.runtime.files import read_json, write_json, write_text, writing_errors
@@ -112,12 +112,13 @@ def run(
 
 def _stages(work: Work, run: Run, until: str) -> None:
     prediction: Prediction | None = None
-    for name in NAMES[: NAMES.index(until) + 1]:
+    names = names_of(work.recipe, until)
+    for place, name in enumerate(names):
         work.keys[name] = key_of(name, work)
         cached = work.store.has(work.keys[name])
         if not cached and prediction is None and name in ("data", "finetune"):
             say("predicting from a short calibration")
-            prediction = predict(work, NAMES[NAMES.index(name) : NAMES.index(until) + 1])
+            prediction = predict(work, names[place:])
         say(f"{name}: {'cached' if cached else 'running'}")
         release_memory()
         with measured() as usage:
@@ -158,6 +159,8 @@ def _publish(name: str, work: Work, folder: Path) -> None:
         shutil.copyfile(source / "dataset.json", details / "dataset.json")
     elif name == "finetune":
         shutil.copyfile(source / "training.json", details / "training.json")
+    elif name == "compress":
+        shutil.copyfile(source / "compression.json", details / "compression.json")
     elif name == "evaluate":
         shutil.copyfile(source / "report.json", details / "report.json")
     else:

@@ -19,16 +19,31 @@ from modelwright.artifacts.hashing import digest_json
 from modelwright.artifacts.store import Manifest, Store, make_key
 from modelwright.errors import GateError
 from modelwright.recipe.derive import Derived, apply, derive_static, plain
-from modelwright.recipe.schema import Recipe
+from modelwright.recipe.schema import Part, Recipe
 from modelwright.runtime.files import read_json
 from modelwright.runtime.libraries import versions
+from modelwright.runtime.machine import describe
 
-NAMES = ("data", "finetune", "evaluate", "package")
-KINDS = {"data": "dataset", "finetune": "checkpoint", "evaluate": "report", "package": "bundle"}
+NAMES = ("data", "finetune", "compress", "evaluate", "package")
+KINDS = {
+    "data": "dataset", "finetune": "checkpoint", "compress": "compressed", "evaluate": "report",
+    "package": "bundle",
+}  # fmt: skip
 LIBRARIES = (
     "modelwright", "torch", "transformers", "tokenizers", "numpy", "pyarrow", "onnx",
-    "onnxruntime", "scikit-learn", "peft", "accelerate",
+    "onnxruntime", "openvino", "nncf", "scikit-learn", "peft", "accelerate",
 )  # fmt: skip
+COMPRESSORS = ("torch", "openvino", "nncf", "onnxruntime", "onnx", "optuna")
+
+
+def names_of(recipe: Recipe, until: str = NAMES[-1]) -> tuple[str, ...]:
+    """The stages of a recipe, in order, up to one of them."""
+    skipped = set()
+    if recipe.compress is None:
+        skipped.add("compress")
+    elif recipe.compress.model is not None:
+        skipped.add("finetune")
+    return tuple(name for name in NAMES[: NAMES.index(until) + 1] if name not in skipped)
 
 
 @dataclass
@@ -89,7 +104,7 @@ def key_of(name: str, work: Work) -> str:
 
 def manifest_of(name: str, work: Work) -> Manifest:
     """The manifest of an artifact about to be made."""
-    before = NAMES[: NAMES.index(name)]
+    before = names_of(work.recipe, name)[:-1]
     return Manifest(
         kind=KINDS[name],
         key=work.keys[name],
@@ -111,6 +126,7 @@ def _versions(work: Work, name: str) -> dict[str, int]:
     parts = {
         "data": [("task", recipe.task), *(("cleaner", part) for part in recipe.data.clean or [])],
         "finetune": [("task", recipe.task), ("method", recipe.finetune.method)],
+        "compress": [("pass", Part(name=part)) for part in plugs.names("pass")],
         "evaluate": [("suite", part) for part in recipe.evaluate.suites or []],
         "package": [("format", part) for part in recipe.package.formats],
     }[name]
@@ -228,24 +244,80 @@ def _after_finetune(work: Work) -> None:
     work.derive([Derived(**item) for item in training["derived"]])
 
 
+# -- compress ----------------------------------------------------------------------------------
+
+
+def teacher_folder(work: Work) -> Path:
+    """The checkpoint of the uncompressed model."""
+    if "finetune" in work.keys:
+        return work.path("finetune")
+    return work.path("compress") / "teacher"
+
+
+def _compress_key(work: Work) -> dict[str, Any]:
+    from modelwright.pipeline.compressing import digest_of_model
+
+    section = _section(work, "compress")
+    for harmless in ("model", "unlabelled"):
+        section.pop(harmless)
+    return {
+        "teacher": work.keys.get("finetune") or digest_of_model(work),
+        "data": work.keys["data"],
+        "section": section,
+        "plugs": _versions(work, "compress"),
+        "runtime": versions(*COMPRESSORS),
+        "machine": {name: describe()[name] for name in ("processor", "flags", "cores")},
+    }
+
+
+def _make_compress(work: Work, folder: Path, scratch: Path) -> None:
+    from modelwright.pipeline.compressing import compress
+
+    compress(work, folder)
+
+
+def _after_compress(work: Work) -> None:
+    from modelwright.compress.answer import gate_error
+
+    told = read_json(work.path("compress") / "compression.json")
+    if told["status"] != "met":
+        if work.run_folder is not None:
+            source = work.path("compress") / "compression.json"
+            shutil.copyfile(source, work.run_folder / "details" / "compression.json")
+        raise gate_error(told)
+
+
 # -- evaluate ----------------------------------------------------------------------------------
 
 
 def _evaluate_key(work: Work) -> dict[str, Any]:
     return {
-        "finetune": work.keys["finetune"],
+        "model": work.keys.get("compress") or work.keys["finetune"],
         "section": _section(work, "evaluate"),
         "plugs": _versions(work, "evaluate"),
     }
 
 
+def _model_under_test(work: Work) -> Any:
+    """What the report judges: the compressed form where there is one, else the trained network."""
+    from modelwright.models.checkpoint import open_checkpoint
+
+    if "compress" not in work.keys:
+        return open_checkpoint(work.path("finetune"))
+    from modelwright.engines._bundle import open_variant
+
+    folder = work.path("compress")
+    draft, small = read_json(folder / "form.json"), open_checkpoint(folder / "checkpoint")
+    rows = 0 if draft["batch_invariant"] else 1
+    return open_variant(folder / "form", draft["engine"], small.task, small.encoder, rows=rows)
+
+
 def _make_evaluate(work: Work, folder: Path, scratch: Path) -> None:
     from modelwright.evaluate.stage import EvaluateRequest, run
-    from modelwright.models.checkpoint import open_checkpoint
 
     request = EvaluateRequest(
         suites=list(work.recipe.evaluate.suites or []),
-        model=open_checkpoint(work.path("finetune")),
+        model=_model_under_test(work),
         dataset=Dataset.open(work.path("data")),
         folder=folder,
         seed=work.recipe.seed,
@@ -276,23 +348,25 @@ def _package_key(work: Work) -> dict[str, Any]:
 def _make_package(work: Work, folder: Path, scratch: Path) -> None:
     from modelwright.package.stage import PackageRequest, run
 
+    before = names_of(work.recipe)[:-1]
     lineage = {
         "recipe": digest_json(plain(work.recipe)),
         "data": work.keys["data"],
         "code": f"modelwright {__version__}",
         "environment": versions(*LIBRARIES),
-        "parents": [work.keys[name] for name in NAMES[:-1]],
+        "parents": [work.keys[name] for name in before],
     }
     run(
         PackageRequest(
             name=work.recipe.name,
             package=work.recipe.package,
-            checkpoint=work.path("finetune"),
+            checkpoint=teacher_folder(work),
             dataset=Dataset.open(work.path("data")),
             slo=_section(work, "serve"),
             lineage=lineage,
             seed=work.recipe.seed,
             folder=folder / "bundle",
+            compressed=work.path("compress") if "compress" in work.keys else None,
         )
     )
 
@@ -304,6 +378,7 @@ def _nothing(work: Work) -> None:
 STAGES: dict[str, Stage] = {
     "data": Stage(_data_key, _make_data, _after_data),
     "finetune": Stage(_finetune_key, _make_finetune, _after_finetune),
+    "compress": Stage(_compress_key, _make_compress, _after_compress),
     "evaluate": Stage(_evaluate_key, _make_evaluate, _nothing),
     "package": Stage(_package_key, _make_package, _nothing),
 }

@@ -26,9 +26,7 @@ ROUNDING = 1e-4
 
 
 # -- vocabulary -------------------------------------------------------------------------------------
-def vocabulary_exact(
-    model: TrainedModel, cut: TrainedModel, rows: Sequence[Row]
-) -> dict[str, Any]:
+def vocabulary_exact(model: TrainedModel, cut: TrainedModel, rows: Sequence[Row]) -> dict[str, Any]:
     """Text whose pieces are all kept is read as before and answered with the same bits.
 
     Args:
@@ -142,7 +140,9 @@ def _masked(
     every, blocks = family.layers(network.backbone), family.blocks(network.backbone)
     some, others = dict(zip(layers, heads, strict=True)), dict(zip(layers, neurons, strict=True))
     head_masks = masks([some.get(i, ()) for i in range(len(every))], [b.heads for b in blocks])
-    neuron_masks = masks([others.get(i, ()) for i in range(len(every))], [b.neurons for b in blocks])
+    neuron_masks = masks(
+        [others.get(i, ()) for i in range(len(every))], [b.neurons for b in blocks]
+    )
     hooks = [
         layer.register_forward_hook(_pass_over)
         for place, layer in enumerate(every)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _way(
 
 
 def _neighbours(parts: Sequence[str]) -> Iterable[tuple[int, tuple[str, str]]]:
-    return enumerate(zip(parts, parts[1:], strict=False))
+    return enumerate(pairwise(parts))
 
 
 def _joined(left: str, right: str, prefix: str) -> str:

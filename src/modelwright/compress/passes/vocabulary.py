@@ -52,7 +52,9 @@ class Vocabulary(Pass):
             return "it reads images"
         kind = model_type(model.encoder.tokenizer)
         if kind not in MODELS:
-            return f"its tokenizer is of the type {kind}, which has no smaller pieces to fall back on"
+            return (
+                f"its tokenizer is of the type {kind}, which has no smaller pieces to fall back on"
+            )
         return uncuttable(model, "vocabulary")
 
     def apply(self, piece: Piece, choice: Mapping[str, Any], material: Material) -> Piece:

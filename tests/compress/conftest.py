@@ -1,4 +1,4 @@
-"""The tiny run's checkpoint as a teacher, with its rows."""
+"""The tiny run's checkpoint as a teacher with its rows, and tokenizers of three kinds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from modelwright.artifacts.dataset import Dataset
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
@@ -14,6 +15,62 @@ from modelwright.runtime.files import read_json
 if TYPE_CHECKING:
     from modelwright.compress.passes import Material
     from modelwright.pipeline.running import Run
+
+TEXTS = [
+    "my card is lost, where is my refund?",
+    "I want my money back please!",
+    "the new card has not arrived yet",
+    "银行卡丢了怎么办 我想退款",
+    "Où est mon café? Ça va, señor Müller",
+    "transfer 250 euros to my sister's account 🙂",
+    "why was my transfer declined when transferring abroad",
+] * 3
+
+
+def word_pieces() -> Any:
+    """MiniLM's own WordPiece tokenizer."""
+    from modelwright.models.bases import resolve
+
+    folder = resolve("minilm-l6", "text", Path()).folder
+    assert folder is not None
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def byte_pairs() -> Any:
+    """A byte-level BPE tokenizer as RoBERTa's."""
+    tokenizer: Any = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=420,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.add_special_tokens(["<mask>"])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    return tokenizer
+
+
+def unigrams() -> Any:
+    """The tokenizer that is learnt from scratch."""
+    from modelwright.models.preparing import learn_tokenizer
+
+    return learn_tokenizer(TEXTS, 300)
+
+
+TOKENIZERS = {"WordPiece": word_pieces, "BPE": byte_pairs, "Unigram": unigrams}
+
+
+@pytest.fixture(scope="session")
+def tokenizers() -> dict[str, Any]:
+    """A tokenizer of every kind."""
+    found = {name: make() for name, make in TOKENIZERS.items()}
+    for tokenizer in found.values():
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+    return found
 
 
 def artifact(run: Run, stage: str) -> Path:

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     import torch
 
 
+SPECIAL_IDS = (
+    "pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "unk_token_id",
+    "mask_token_id", "decoder_start_token_id",
+)  # fmt: skip
+"""What configurations may call the ids of their special tokens."""
+
+
 @dataclass(frozen=True)
 class Block:
     """One encoder layer's parts that can be cut; all are modules of the backbone.
@@ -127,15 +134,53 @@ class Family(ABC):
         cls.note_sizes(backbone)
 
     @classmethod
-    def keep_ids(cls, backbone: torch.nn.Module, ids: Sequence[int]) -> None:
-        """Leave only these rows of the word embeddings, in this order, in place."""
-        import torch
+    def word_embeddings(cls, backbone: torch.nn.Module) -> torch.nn.Embedding | None:
+        """The table of word pieces; None where the family reads no text."""
+        return backbone.get_input_embeddings() if cls.modality == "text" else None  # type: ignore[operator]
 
-        table = backbone.get_input_embeddings()  # type: ignore[operator]
-        with torch.no_grad():
-            table.weight = torch.nn.Parameter(table.weight[list(ids)].clone())
-        table.num_embeddings = len(ids)
-        backbone.config.vocab_size = len(ids)  # type: ignore[union-attr]
+    @classmethod
+    def keep_ids(cls, backbone: torch.nn.Module, ids: Sequence[int]) -> None:
+        """Leave only these rows of the word embeddings, in this order, in place.
+
+        The ids that the configuration names (padding and the like) follow.
+        """
+        table: Any = cls.word_embeddings(backbone)
+        _keep_rows(table, ids)
+        new = {old: number for number, old in enumerate(ids)}
+        if table.padding_idx is not None:
+            table.padding_idx = new.get(table.padding_idx)
+        config: Any = backbone.config
+        config.vocab_size = len(ids)
+        for name in SPECIAL_IDS:
+            old = getattr(config, name, None)
+            if isinstance(old, int):
+                setattr(config, name, new.get(old))
+
+    @classmethod
+    def position_embeddings(cls, backbone: torch.nn.Module) -> torch.nn.Embedding | None:
+        """The table of learnt positions, if it can be cut."""
+        return None
+
+    @classmethod
+    def first_position(cls, backbone: torch.nn.Module) -> int:
+        """Row of the first token's position; RoBERTa and its kin count from behind the padding's."""
+        table = cls.position_embeddings(backbone)
+        padding = None if table is None else table.padding_idx
+        return 0 if padding is None else padding + 1
+
+    @classmethod
+    def keep_positions(cls, backbone: torch.nn.Module, tokens: int) -> None:
+        """Leave positions for inputs of at most `tokens`, in place; none is ever added."""
+        table = cls.position_embeddings(backbone)
+        rows = tokens + cls.first_position(backbone)
+        if table is None or rows >= table.num_embeddings:
+            return
+        _keep_rows(table, range(rows))
+        embeddings: Any = backbone.embeddings
+        for name in ("position_ids", "token_type_ids"):
+            if hasattr(embeddings, name):
+                setattr(embeddings, name, getattr(embeddings, name)[:, :rows].clone())
+        backbone.config.max_position_embeddings = rows  # type: ignore[union-attr]
 
     @classmethod
     def note_sizes(cls, backbone: torch.nn.Module) -> None:
@@ -163,6 +208,14 @@ class Family(ABC):
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout"):
             if hasattr(config, name):
                 setattr(config, name, rate)
+
+
+def _keep_rows(table: torch.nn.Embedding, rows: Sequence[int]) -> None:
+    import torch
+
+    with torch.no_grad():
+        table.weight = torch.nn.Parameter(table.weight[list(rows)].clone())
+    table.num_embeddings = len(rows)
 
 
 def _keep_outputs(linear: torch.nn.Linear, rows: list[int]) -> None:

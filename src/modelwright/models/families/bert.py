@@ -71,6 +71,10 @@ class Bert(Family):
         )
 
     @classmethod
+    def position_embeddings(cls, backbone: Any) -> Any:
+        return backbone.embeddings.position_embeddings
+
+    @classmethod
     def type_embeddings(cls, backbone: Any) -> Any:
         return backbone.embeddings.token_type_embeddings
 

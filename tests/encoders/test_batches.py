@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.encoders.batches import (
-    BatchLimits,
     batches_by_length,
     collate,
     length_of,
@@ -18,6 +17,7 @@ from modelwright.encoders.batches import (
     width_of,
 )
 from modelwright.encoders.image import ImageEncoder, ImageSettings
+from modelwright.encoders.limits import BatchLimits
 from modelwright.encoders.text import TextEncoder
 
 

@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from modelwright.encoders.image import ImageEncoder
+from modelwright.encoders.limits import BatchLimits
 from modelwright.encoders.text import TextEncoder
 
 Features = dict[str, Any]
 
 LEAST_TOKENS = 64
 """Batches are not made smaller than this only to keep more workers busy."""
-
-
-@dataclass(frozen=True)
-class BatchLimits:
-    """Which batches an engine likes.
-
-    Attributes:
-        tokens: most tokens of a batch, padding counted; what fits the cache is fastest.
-        rows: most rows.
-        multiple: above 1, rows are padded to one of a few widths (`width_of`) and come in powers of
-            two, for an engine that makes kernels for every shape that it meets.
-        workers: batches that run side by side.
-    """
-
-    tokens: int = 8192
-    rows: int = 64
-    multiple: int = 1
-    workers: int = 1
 
 
 def length_of(feature: Features) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from modelwright.encoders.batches import BatchLimits
+from modelwright.encoders.limits import BatchLimits
 
 if TYPE_CHECKING:
     import numpy as np

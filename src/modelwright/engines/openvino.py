@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.encoders.batches import BatchLimits
+from modelwright.encoders.limits import BatchLimits
 from modelwright.engines import Engine
 from modelwright.engines._runtime import RuntimeSettings, read_runtime
 

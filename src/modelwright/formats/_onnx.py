@@ -12,6 +12,8 @@ from typing import Any
 from modelwright.runtime.machine import kernels
 
 OPSET = 17
+ATTENTION = ("Attention", "QAttention", "MultiHeadAttention")
+"""Fused attention in fp32 and in dynamic int8."""
 FUSED = ("bert", "roberta", "distilbert", "xlm-roberta", "electra")
 """Families whose attention ONNX Runtime's optimizer knows."""
 
@@ -119,7 +121,7 @@ def fused_attention(path: Path) -> int:
     import onnx
 
     nodes = onnx.load(str(path), load_external_data=False).graph.node
-    return sum(node.op_type in ("Attention", "MultiHeadAttention") for node in nodes)
+    return sum(node.op_type in ATTENTION for node in nodes)
 
 
 def quantize_dynamic(source: Path, folder: Path) -> None:

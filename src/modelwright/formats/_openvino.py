@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modelwright import plugs
-from modelwright.encoders.batches import Features, collate
 from modelwright.engines._runtime import RuntimeSettings, read_runtime, write_runtime
 from modelwright.errors import GateError
 from modelwright.formats import Draft
 from modelwright.formats._onnx import example, positional
 from modelwright.runtime.libraries import nncf, openvino
 from modelwright.runtime.machine import kernels
+from modelwright.tasks import Features
 
 MODEL = "model.xml"
 
@@ -66,6 +66,8 @@ def quantize(graph: Any, model: Any, features: Sequence[Features]) -> Any:
         model: the TrainedModel it came from.
         features: of real training rows.
     """
+    from modelwright.encoders.batches import collate
+
     library = nncf()
     names = model.network.settings.inputs
 
@@ -89,13 +91,11 @@ def quantize(graph: Any, model: Any, features: Sequence[Features]) -> Any:
         )
 
 
-def compress_weights(graph: Any, bits: Literal[8, 4], group: int = 64) -> Any:
+def compress_weights(graph: Any, bits: Literal[8, 4]) -> Any:
     """Weights alone in 8 bits, or linear layers' in 4 (in groups) and embeddings in 8.
 
-    Args:
-        graph: from `convert`; it stays as it is.
-        bits: 8 or 4.
-        group: weights of an output that share a scale, in 4 bits.
+    `graph` stays as it is. In 4 bits a scale serves the largest group of 16 to 128 weights that
+    divides every layer's inputs, or all inputs of an output.
     """
     library = nncf()
     modes = library.CompressWeightsMode
@@ -103,8 +103,19 @@ def compress_weights(graph: Any, bits: Literal[8, 4], group: int = 64) -> Any:
         if bits == 8:
             return library.compress_weights(graph.clone(), mode=modes.INT8_SYM)
         return library.compress_weights(
-            graph.clone(), mode=modes.INT4_SYM, ratio=1.0, group_size=group
+            graph.clone(), mode=modes.INT4_SYM, ratio=1.0, group_size=_group(graph)
         )
+
+
+def _group(graph: Any) -> int:
+    """Weights that share a scale in 4 bits; -1 for all inputs of an output."""
+    widths = {
+        node.input_value(1).get_shape()[-1]
+        for node in graph.get_ops()
+        if node.get_type_name() == "MatMul" and node.input_value(1).get_partial_shape().is_static
+    }
+    fitting = (group for group in (128, 64, 32, 16) if all(w % group == 0 for w in widths))
+    return next(fitting, -1)
 
 
 def write_form(

@@ -23,6 +23,7 @@ EXACT = "fp32"
 CUTS = ("layers", "heads", "ffn")
 COMMON = (0, 2_000, 6_000)
 """Of a vocabulary's first pieces, kept beside those that the training rows hold."""
+VOCABULARY_SHARE = 0.4
 BY_AIM = {
     "latency": ("fp32", "bf16", "int8-dynamic", "int8-static"),
     "cost": ("fp32", "bf16", "int8-dynamic", "int8-static"),
@@ -96,7 +97,7 @@ class Search:
 
     # -- before anything is trained -----------------------------------------------------------------
     def _cut_vocabulary(self) -> None:
-        """The smallest vocabulary that costs no more than a tenth of the allowed drop."""
+        """The smallest vocabulary that costs a part of the allowed drop, before any lesson."""
         if "vocabulary" not in self.workshop.passes:
             return
         for common in COMMON:
@@ -104,7 +105,7 @@ class Search:
             model = self.workshop.network(path)
             drop, _ = self._drop(model)
             say(f"  vocabulary with {common:,} common pieces: drop {drop:.2f} points")
-            if drop <= 0.1 * self._compress.max_drop:
+            if drop <= VOCABULARY_SHARE * self._compress.max_drop:
                 self.base = path
                 return
 

@@ -50,7 +50,7 @@ def test_a_closed_engine_holds_no_session(tiny_bundle: Path) -> None:
     engine = CLS(tiny_bundle / "variants" / "onnx-int8", threads=1)
     engine.run(batch(1, 4))
     engine.close()
-    assert engine._session is None
+    assert engine._sessions == []
 
 
 @pytest.mark.parametrize("variant", ["onnx-fp32", "onnx-int8"])

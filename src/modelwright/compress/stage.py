@@ -17,7 +17,7 @@ from modelwright.compress.latency import timed
 from modelwright.compress.memory import memory_mb
 from modelwright.compress.points import Point, Workshop, allowed_passes
 from modelwright.compress.proof import stages_of
-from modelwright.compress.search import Search
+from modelwright.compress.search import EXACT, Search
 from modelwright.compress.session import CompressRequest, Session, open_session
 from modelwright.compress.size import size_ledger
 from modelwright.errors import UserError
@@ -87,8 +87,7 @@ def pass_options(parts: Sequence[Part] | None) -> dict[str, dict[str, Any]]:
     for part in parts:
         group = numeric if part.name == NUMERIC_PASSES else [part.name]
         found |= {name: dict(part.options) for name in group}
-    exact = [name for name in numeric if plugs.load("pass", name).cls.exact]
-    return {name: {} for name in exact} | found
+    return {EXACT: {}} | found
 
 
 def _usable(names: Mapping[str, Mapping[str, Any]], request: CompressRequest) -> dict[str, Any]:

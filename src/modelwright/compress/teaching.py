@@ -46,7 +46,7 @@ class Weights:
     temperature: float = 2.0
     labels: float = 0.5
     hidden: float = 1.0
-    relation: float = 0.0
+    relation: float = 1.0
     varied: float = 0.5
     replaced: float = 0.15
 

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from modelwright.encoders.image import ImageEncoder
+from modelwright.encoders.limits import BatchLimits
 from modelwright.encoders.text import TextEncoder
 
 Features = dict[str, Any]
+
+LEAST_TOKENS = 64
+"""Batches are not made smaller than this only to keep more workers busy."""
 
 
 def length_of(feature: Features) -> int:
@@ -34,13 +38,58 @@ def batches_by_length(
         yield batch
 
 
+def planned_batches(features: Sequence[Features], limits: BatchLimits) -> list[list[int]]:
+    """Indices in batches of 1, 2, 4, ... rows of one width each, widest first.
+
+    A row's width depends on its length alone, so that it is computed in the same way, to the last
+    bit, whatever else is asked.
+    """
+    if len(features) == 1:
+        return [[0]]
+    groups: dict[int, list[int]] = {}
+    for index, feature in enumerate(features):
+        groups.setdefault(width_of(length_of(feature), limits.multiple), []).append(index)
+    most = limits.tokens
+    if limits.workers > 1:
+        total = sum(width * len(group) for width, group in groups.items())
+        most = min(most, max(LEAST_TOKENS, total // (2 * limits.workers)))
+    batches: list[list[int]] = []
+    for width in sorted(groups, reverse=True):
+        group, first = groups[width], 0
+        fitting = max(1, min(limits.rows, most // width))
+        while first < len(group):
+            size = _power_of_two(min(fitting, len(group) - first))
+            batches.append(group[first : first + size])
+            first += size
+    return batches
+
+
+def width_of(length: int, multiple: int) -> int:
+    """What a row of a length is padded to: at most an eighth more, or the next multiple."""
+    if multiple == 1:
+        return length
+    step = max(multiple, 1 << max(0, (length - 1).bit_length() - 4))
+    return -(-length // step) * step
+
+
+def _power_of_two(most: int) -> int:
+    return 1 << (most.bit_length() - 1)
+
+
 def collate(
-    features: Sequence[Features], encoder: TextEncoder | ImageEncoder
+    features: Sequence[Features], encoder: TextEncoder | ImageEncoder, multiple: int = 1
 ) -> dict[str, np.ndarray]:
-    """Pad a batch to its longest row and name the arrays as the model does."""
+    """Pad a batch and name the arrays as the model does.
+
+    Args:
+        features: of one batch.
+        encoder: that made them.
+        multiple: see `width_of`, which gives the width from the longest row's length.
+    """
     if isinstance(encoder, ImageEncoder):
         return {"pixel_values": encoder.normalise(np.stack([f["pixels"] for f in features]))}
-    width = max(length_of(feature) for feature in features)
+    longest = max(length_of(feature) for feature in features)
+    width = max(longest, min(width_of(longest, multiple), encoder.settings.max_tokens))
     shape = (len(features), width)
     arrays = {name: np.zeros(shape, dtype=np.int64) for name in encoder.settings.inputs}
     if encoder.settings.pad_id:

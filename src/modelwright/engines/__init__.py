@@ -7,9 +7,11 @@ needs torch unless the torch engine is asked for.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from modelwright.encoders.limits import BatchLimits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,12 +23,15 @@ class Engine(ABC):
     """The interface of an engine plug: a loaded model that runs batches.
 
     Args:
-        folder: the variant's folder.
-        threads: threads for one batch; 0 for all cores.
+        folder: the variant's folder, self-contained: the model and, where it was measured,
+            `runtime.json` (see `engines/_runtime.py`).
+        threads: threads in all; 0 for what `runtime.json` says, or all cores.
     """
 
     suffix: ClassVar[str]
     """Name of the model file in a variant's folder."""
+    limits: BatchLimits = BatchLimits()
+    """Which batches it likes; `workers` of them run side by side in `run_many`."""
 
     @abstractmethod
     def __init__(self, folder: Path, threads: int = 0) -> None: ...
@@ -34,6 +39,10 @@ class Engine(ABC):
     @abstractmethod
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Logits [B, C] or [B, T, C] (float32) of one padded batch."""
+
+    def run_many(self, batches: Iterable[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
+        """Logits of many batches in order; each is taken when it is about to be run."""
+        return [self.run(inputs) for inputs in batches]
 
     @abstractmethod
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ import numpy as np
 from modelwright import plugs
 from modelwright.artifacts.bundle import read_bundle
 from modelwright.encoders import open_encoder
-from modelwright.encoders.batches import batches_by_length, collate, unpad
+from modelwright.encoders.batches import batches_by_length, collate, planned_batches, unpad
 from modelwright.engines import Engine
 from modelwright.engines._schema import Fault, InputCheck
 from modelwright.errors import UserError, did_you_mean
 from modelwright.runtime.libraries import require_all
 from modelwright.tasks import Features, Prediction, Task, restore_task
 
-BATCH_TOKENS = 8192
-BATCH_ROWS = 64
+TOKENIZER = "tokenizer"
+"""The folder of a tokenizer, in a bundle and in a variant that does not share the bundle's."""
 
 
 class Variant:
@@ -29,11 +30,13 @@ class Variant:
         task: the task with its labels.
         encoder: the encoder that trained.
         engine: the loaded runtime.
-        rows: most rows a batch; 1 for a form whose answers depend on the batch.
+        rows: most rows a batch, 0 for the engine's limit; 1 for a form whose answers depend on
+            the batch.
     """
 
-    def __init__(self, task: Task, encoder: Any, engine: Engine, rows: int = BATCH_ROWS) -> None:
-        self.task, self.encoder, self.engine, self.rows = task, encoder, engine, rows
+    def __init__(self, task: Task, encoder: Any, engine: Engine, rows: int = 0) -> None:
+        self.task, self.encoder, self.engine = task, encoder, engine
+        self.limits = replace(engine.limits, rows=rows) if rows else engine.limits
 
     def encode(self, inputs: Sequence[Any]) -> list[Features]:
         """Inputs to features."""
@@ -42,11 +45,21 @@ class Variant:
     def logits(self, features: Sequence[Features]) -> list[np.ndarray]:
         """Logits of each feature in order, run in batches of like length."""
         found: list[Any] = [None] * len(features)
-        for index in batches_by_length(features, BATCH_TOKENS, self.rows):
-            output = self.engine.run(collate([features[i] for i in index], self.encoder))
+        plan = self._plan(features)
+        batches = (
+            collate([features[i] for i in index], self.encoder, self.limits.multiple)
+            for index in plan
+        )
+        for index, output in zip(plan, self.engine.run_many(batches), strict=True):
             for place, row in zip(index, output, strict=True):
                 found[place] = unpad(row, features[place])
         return found
+
+    def _plan(self, features: Sequence[Features]) -> list[list[int]]:
+        limits = self.limits
+        if limits.workers == limits.multiple == 1:
+            return list(batches_by_length(features, limits.tokens, limits.rows))
+        return planned_batches(features, limits)
 
     def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
         """Answers in order; an empty list for no inputs."""
@@ -59,10 +72,21 @@ class Variant:
 def open_variant(
     folder: Path, engine: str, task: Task, encoder: Any, *, rows: int = 0, threads: int = 0
 ) -> Variant:
-    """Load one variant's folder with the engine it was made for; 0 means no limit of its own."""
+    """Load one variant's folder with the engine it was made for.
+
+    Args:
+        folder: the variant's; a `tokenizer/` in it is used instead of `encoder`.
+        engine: name of the engine plug.
+        task: the task with its labels.
+        encoder: the bundle's.
+        rows: most rows a batch; 0 for the engine's limit.
+        threads: 0 for what the variant says, or all cores.
+    """
     plug = plugs.load("engine", engine)
     require_all(plug.requires)
-    return Variant(task, encoder, plug.cls(folder, threads), rows or BATCH_ROWS)
+    if (folder / TOKENIZER).is_dir():
+        encoder = open_encoder(folder / TOKENIZER)
+    return Variant(task, encoder, plug.cls(folder, threads), rows)
 
 
 class Bundle(Variant):
@@ -77,7 +101,7 @@ class Bundle(Variant):
     def __init__(
         self, folder: Path, manifest: dict[str, Any], variant: dict[str, Any], opened: Variant
     ) -> None:
-        super().__init__(opened.task, opened.encoder, opened.engine, opened.rows)
+        super().__init__(opened.task, opened.encoder, opened.engine, opened.limits.rows)
         self.folder, self.manifest, self.variant = folder, manifest, variant
         self._check = InputCheck(manifest["input"], self.task)
 
@@ -123,7 +147,7 @@ class Bundle(Variant):
 
 def _open(folder: Path, manifest: dict[str, Any], entry: dict[str, Any], threads: int) -> Variant:
     task = restore_task(manifest["task_spec"])
-    encoder = open_encoder(folder / ("processor" if task.modality == "image" else "tokenizer"))
+    encoder = open_encoder(folder / ("processor" if task.modality == "image" else TOKENIZER))
     rows = 0 if entry.get("batch_invariant", True) else 1
     place = folder / "variants" / entry["name"]
     return open_variant(place, entry["engine"], task, encoder, rows=rows, threads=threads)

@@ -9,7 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from modelwright.runtime.machine import kernels
+
 OPSET = 17
+ATTENTION = ("Attention", "QAttention", "MultiHeadAttention")
+"""Fused attention in fp32 and in dynamic int8."""
+FUSED = ("bert", "roberta", "distilbert", "xlm-roberta", "electra")
+"""Families whose attention ONNX Runtime's optimizer knows."""
 
 
 def export(model: Any, path: Path) -> None:
@@ -26,8 +32,8 @@ def export(model: Any, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _positional(network, names),
-                tuple(_example(model)),
+                positional(network, names),
+                tuple(example(model)),
                 str(path),
                 input_names=list(names),
                 output_names=["logits"],
@@ -40,7 +46,7 @@ def export(model: Any, path: Path) -> None:
             config._attn_implementation = before
 
 
-def _positional(network: Any, names: tuple[str, ...]) -> Any:
+def positional(network: Any, names: tuple[str, ...]) -> Any:
     """The exporter passes inputs by position; the network takes them by name."""
     import torch
 
@@ -55,7 +61,7 @@ def _positional(network: Any, names: tuple[str, ...]) -> Any:
     return Positional().eval()
 
 
-def _example(model: Any) -> list[Any]:
+def example(model: Any) -> list[Any]:
     import torch
 
     if model.task.modality == "image":
@@ -79,25 +85,50 @@ def _axes(network: Any, names: tuple[str, ...]) -> dict[str, dict[int, str]]:
 
 
 def fuse(model: Any, path: Path) -> None:
-    """Fuse attention, layer norms and GELU of BERT-like graphs, in place."""
-    config = model.network.backbone.config
-    if config.model_type not in ("bert", "roberta", "distilbert", "xlm-roberta", "electra"):
-        return
-    from onnxruntime.transformers import optimizer
+    """Fuse attention, layer norms and GELU of BERT-like graphs, in place.
 
+    The heads of each layer are read off its weights, since layers may have been cut unevenly.
+    """
+    config = model.network.backbone.config
+    if config.model_type not in FUSED:
+        return
+    import onnx
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.onnx_model_bert import BertOnnxModel
+
+    heads, width = config.num_attention_heads, config.hidden_size
     with quiet():
-        fused = optimizer.optimize_model(
-            str(path),
-            "bert",
-            num_heads=config.num_attention_heads,
-            hidden_size=config.hidden_size,
-            opt_level=0,
-        )
-        fused.save_model_to_file(str(path))
+        graph = BertOnnxModel(onnx.load(str(path)), heads, width)
+
+        def sizes(reshape: Any) -> tuple[int, int]:
+            rows = _weight_of(graph, reshape).dims[1]
+            return rows * heads // width, rows
+
+        graph.attention_fusion.get_num_heads_and_hidden_size = sizes
+        graph.optimize(FusionOptions("bert"))
+        graph.topological_sort()
+        graph.save_model_to_file(str(path))
+
+
+def _weight_of(graph: Any, reshape: Any) -> Any:
+    """The weight [in, out] of the projection that a reshape into heads follows."""
+    (_, product) = graph.match_parent_path(reshape, ["Add", "MatMul"], [0, None])
+    return graph.get_initializer(product.input[1])
+
+
+def fused_attention(path: Path) -> int:
+    """Fused attention nodes of a graph."""
+    import onnx
+
+    nodes = onnx.load(str(path), load_external_data=False).graph.node
+    return sum(node.op_type in ATTENTION for node in nodes)
 
 
 def quantize_dynamic(source: Path, folder: Path) -> None:
-    """Write the graph at `source` into `folder` with 8-bit weights, one scale a channel."""
+    """Write the graph at `source` into `folder` with 8-bit weights, one scale a channel.
+
+    They keep to 7 bits where the processor would overflow (see `Kernels.int8_saturates`).
+    """
     from onnx import TensorProto
     from onnxruntime import quantization
 
@@ -108,6 +139,7 @@ def quantize_dynamic(source: Path, folder: Path) -> None:
             str(folder / "model.onnx"),
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
+            reduce_range=kernels().int8_saturates,
             extra_options={"DefaultTensorType": TensorProto.FLOAT},
         )
 

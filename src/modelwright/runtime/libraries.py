@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
+import sys
 from collections.abc import Mapping
 from importlib import metadata
 from types import ModuleType
+from typing import Any
 
 from modelwright.errors import UserError
 
@@ -50,3 +53,23 @@ def versions(*names: str) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def openvino() -> Any:
+    """OpenVINO without its telemetry, which importing it would send unasked."""
+    _silence_telemetry()
+    return require("openvino", "openvino")
+
+
+def nncf() -> Any:
+    """NNCF without its telemetry and without its log on the console."""
+    _silence_telemetry()
+    library: Any = require("nncf", "openvino")
+    library.set_log_level(logging.ERROR)
+    return library
+
+
+def _silence_telemetry() -> None:
+    """Both libraries go on without the package that sends, if it cannot be imported."""
+    modules: dict[str, Any] = sys.modules
+    modules.setdefault("openvino_telemetry", None)

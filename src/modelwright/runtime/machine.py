@@ -10,12 +10,17 @@ import platform
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+_FLAGS = (
+    *("avx2", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx_vnni", "avx_vnni_int8"),
+    *("avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
+    *("asimddp", "i8mm", "bf16", "sve"),
+)
+"""Instruction sets that decide which kernels run, as Linux names them (x86, then ARM)."""
 
 
 def cores() -> int:
@@ -33,7 +38,7 @@ def describe() -> dict[str, object]:
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 name = value.strip()
-            elif key.strip() == "flags":
+            elif key.strip() in ("flags", "Features"):
                 present = set(value.split())
                 flags = [flag for flag in _FLAGS if flag in present]
                 break
@@ -45,6 +50,38 @@ def describe() -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Which fast kernels a processor has, best first: `amx`, `avx512`, `vnni`, `avx2`, `none`.
+
+    Attributes:
+        int8: dot products of 8-bit integers: amx, vnni, avx2 or none.
+        bf16: products in bfloat16: amx, avx512 or none (then bf16 is computed in fp32).
+        fp16: products in half precision: amx, avx512 or none.
+        int8_saturates: the int8 kernels add pairs in 16 bits, which overflow with full 8-bit
+            weights: weights must keep to 7 bits.
+        fuses: whether OpenVINO generates fused kernels.
+    """
+
+    int8: str
+    bf16: str
+    fp16: str
+    int8_saturates: bool
+    fuses: bool
+
+
+def kernels(flags: Iterable[str] | None = None) -> Kernels:
+    """The kernels for a processor's instruction sets; this machine's when not given."""
+    if flags is None:
+        flags = tuple(str(flag) for flag in describe()["flags"])  # type: ignore[attr-defined]
+    has = set(flags).__contains__
+    vnni = has("avx512_vnni") or has("avx_vnni") or has("i8mm") or has("asimddp")
+    int8 = "amx" if has("amx_int8") else "vnni" if vnni else "avx2" if has("avx2") else "none"
+    bf16 = "amx" if has("amx_bf16") else "avx512" if has("avx512_bf16") else "none"
+    fp16 = "amx" if has("amx_fp16") else "avx512" if has("avx512_fp16") else "none"
+    return Kernels(int8, bf16, fp16, int8 in ("avx2", "none"), has("avx2") or has("avx512f"))
 
 
 def memory_mb() -> int:

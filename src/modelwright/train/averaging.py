@@ -66,7 +66,7 @@ class WeightAverage:
         from safetensors.torch import load_file
 
         found = load_file(str(path))
-        self._average = {name: found[name] for name in self._live}
+        self._average = {name: found[name].to(live.device) for name, live in self._live.items()}
 
     def _write(self, values: dict[str, torch.Tensor]) -> None:
         with torch.no_grad():

@@ -89,6 +89,8 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
         KeyboardInterrupt: asked to stop; the state is saved and the next call goes on.
         UserError: MW-401 when the loss is not a number.
     """
+    if torch.cuda.is_available():
+        loop.model.network.to("cuda")  # before anything refers to its tensors
     horizon = loop.settings.ema * len(loop.batches)
     average = WeightAverage(loop.model.network, horizon) if horizon >= EVERY else None
     watcher = _Watcher(loop, bar, stop, average)
@@ -104,6 +106,7 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     if watcher.interrupted:
         raise KeyboardInterrupt
+    loop.model.network.to("cpu")
     best = read_json(loop.folder / "best.json")
     _load(loop.model.network, loop.folder / "best.safetensors")
     state = trainer.state

@@ -4,7 +4,7 @@ Training rows, further rows without labels, and varied copies of both are answer
 as they come; the student follows its answers, its hidden states and, where asked, the relations of
 its last layer (see compress/teaching.py). A pass that was cut off goes on where it was.
 
-    compress: {passes: [layers, {distil: {relation: 0.5}}, quantize]}
+    compress: {passes: [layers, {distil: {relation: 0.0}}, quantize]}
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Config(BaseModel):
     temperature: float = Field(2.0, gt=0, description="Softens the answers that are compared.")
     labels: float = Field(0.5, ge=0, description="Weight of the true labels' loss.")
     hidden: float = Field(1.0, ge=0, description="Weight of the hidden states' distance.")
-    relation: float = Field(0.0, ge=0, description="Weight of the last layer's value relations.")
+    relation: float = Field(1.0, ge=0, description="Weight of the last layer's value relations.")
     varied: float = Field(0.5, ge=0, le=1, description="Share of text rows that are varied.")
     replaced: float = Field(0.15, ge=0, le=1, description="Share of pieces replaced in those.")
 

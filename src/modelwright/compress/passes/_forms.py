@@ -1,0 +1,65 @@
+"""What the numeric passes share: settings from a choice, calibration rows, the piece they give."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelwright.compress.passes import Form, Material, Piece
+from modelwright.engines._runtime import RuntimeSettings
+from modelwright.formats import Draft
+from modelwright.runtime.machine import cores
+
+if TYPE_CHECKING:
+    from modelwright.tasks import Features
+
+
+def settings_of(choice: Mapping[str, Any]) -> RuntimeSettings:
+    """Threads and streams of a choice.
+
+    Without a choice every core has its own stream: small models gain little from a second thread
+    (docs/lab.md), and batches run side by side.
+    """
+    threads = int(choice.get("threads", 0))
+    return RuntimeSettings(threads=threads, streams=int(choice.get("streams", threads or cores())))
+
+
+def fresh(material: Material) -> Path:
+    """An empty folder for variants in the material's scratch."""
+    folder = material.folder / "form"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def openvino_form(piece: Piece, form: str, choice: Mapping[str, Any], material: Material) -> Piece:
+    """Write a form that needs no training rows."""
+    from modelwright.formats import _openvino
+
+    variants = fresh(material)
+    graph = _openvino.convert(piece.model)
+    draft = _openvino.write_form(graph, form, variants, settings_of(choice))
+    return formed(piece, variants / draft.name, draft)
+
+
+def formed(piece: Piece, folder: Path, draft: Draft, **facts: Any) -> Piece:
+    """The piece with its form, and how many attention layers run fused in it."""
+    from modelwright.formats import _onnx, _openvino
+
+    if draft.engine == "openvino":
+        fused = _openvino.fusions(folder, piece.model)
+    else:
+        layers = _openvino.attention_layers(piece.model)
+        fused = {"attention": _onnx.fused_attention(folder / "model.onnx"), "layers": layers}
+    return Piece(piece.model, Form(folder, draft), {"fusions": fused, **facts})
+
+
+def calibration(piece: Piece, material: Material, rows: int) -> list[Features]:
+    """Features of some training rows, drawn by the seed."""
+    task, encoder = piece.model.task, piece.model.encoder
+    wanted = min(rows, len(material.rows))
+    chosen = sorted(random.Random(material.seed).sample(range(len(material.rows)), wanted))
+    return task.encode([task.example(material.rows[i]) for i in chosen], encoder)

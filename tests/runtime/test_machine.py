@@ -1,0 +1,33 @@
+"""What a processor can do, from its instruction sets."""
+
+from __future__ import annotations
+
+import pytest
+
+from modelwright.runtime.machine import Kernels, describe, kernels
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        (["avx2"], Kernels("avx2", "none", "none", True, True)),
+        (["avx2", "avx_vnni"], Kernels("vnni", "none", "none", False, True)),
+        (
+            ["avx2", "avx512f", "avx512_vnni", "avx512_bf16"],
+            Kernels("vnni", "avx512", "none", False, True),
+        ),
+        (
+            ["avx512f", "avx512_vnni", "amx_int8", "amx_bf16", "avx512_fp16"],
+            Kernels("amx", "amx", "avx512", False, True),
+        ),
+        ([], Kernels("none", "none", "none", True, False)),
+    ],
+)
+def test_kernels_follow_from_the_instruction_sets(flags: list[str], found: Kernels) -> None:
+    assert kernels(flags) == found
+
+
+def test_this_machines_kernels_are_those_of_its_flags() -> None:
+    flags = describe()["flags"]
+    assert isinstance(flags, list)
+    assert kernels() == kernels(flags)

@@ -48,9 +48,10 @@ class Vocabulary(Pass):
         from modelwright.compress.cutting import uncuttable
         from modelwright.compress.vocabulary import MODELS, model_type
 
+        encoder: Any = model.encoder
         if model.task.modality != "text":
             return "it reads images"
-        kind = model_type(model.encoder.tokenizer)
+        kind = model_type(encoder.tokenizer)
         if kind not in MODELS:
             return (
                 f"its tokenizer is of the type {kind}, which has no smaller pieces to fall back on"

@@ -1,7 +1,7 @@
 """Digests, golden rows on this machine, licences of a bundle.
 
 Every file is compared with its sha256 first; then the golden rows run through every variant whose
-runtime is installed; a compressed bundle's proof is repeated on its certification rows. Exit code 0 when all holds, 3 otherwise.
+runtime is installed, and a compressed bundle's proof is repeated on its rows. Exit code 0 when all holds, 3 otherwise.
 """
 
 from __future__ import annotations

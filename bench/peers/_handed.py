@@ -1,9 +1,9 @@
 """What bench/compression.py hands to a peer, read without Modelwright; numpy alone.
 
-    config.json model.safetensors tokenizer.json     the fine-tuned model as a plain folder
-    model.onnx                                       its graph in fp32, dynamic batch and length
-    handed.json                                      input names, pad_id
-    NAME.npz                                         rows: ids, types, starts, labels, batch
+config.json model.safetensors tokenizer.json     the fine-tuned model as a plain folder
+model.onnx                                       its graph in fp32, dynamic batch and length
+handed.json                                      input names, pad_id
+NAME.npz                                         rows: ids, types, starts, labels, batch
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Our side of bench/compression.py, one step a process; prints one JSON object.
 
-    hand       the uncompressed model as a plain folder with its graph and encoded rows, for peers
-    measure    the uncompressed model, the bundle's chosen variant and the peers, in turn
+hand       the uncompressed model as a plain folder with its graph and encoded rows, for peers
+measure    the uncompressed model, the bundle's chosen variant and the peers, in turn
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def main() -> None:
     for case in (case for case in CASES if case.recipe in wanted):
         try:
             rows += rows_of(case, work / case.recipe, options)
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - others go on
             failed[case.recipe] = f"{type(error).__name__}: {error}"[-1500:]
             say(traceback.format_exc())
             rows += missing(case, failed[case.recipe])

@@ -63,9 +63,6 @@ class Subject(ABC):
     def seconds(self, work: Work, calls: Sequence[int]) -> list[float]:
         """Seconds of each call, in turn."""
 
-    def close(self) -> None:
-        """Nothing to give back."""
-
 
 class Local(Subject):
     """A model in this process: `run(features) -> logits of each`."""
@@ -111,7 +108,7 @@ class Remote(Subject):
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         super().__init__(name)
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.PIPE,

@@ -266,8 +266,9 @@ def load_backbone(folder: Path, dropout: float | None) -> Any:
     config = _config(folder)
     if dropout is not None and plugs.exists("family", config.model_type):
         plugs.load("family", config.model_type).cls.set_dropout(config, dropout)
-    if hasattr(config, "attention_probs_dropout_prob"):
-        config.attention_probs_dropout_prob = 0.0
+    for name in ("attention_probs_dropout_prob", "attention_dropout"):
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
     kind = backbone_class(config)
     try:
         with quiet():
@@ -360,7 +361,7 @@ def _check_side(base: Base, config: Any, side: int) -> None:
 
 
 def _image_side(family: Any, side: int) -> dict[str, int]:
-    return {"image_size": side} if family.__name__ == "ViT" else {}
+    return {"image_size": side} if family.patches else {}
 
 
 def image_settings(folder: Path, config: Any, shape: Shape) -> ImageSettings:

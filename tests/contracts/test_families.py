@@ -24,7 +24,7 @@ def config(name: str) -> Any:
     size = next(iter(cls.sizes))
     if cls.modality == "text":
         return cls.config(size, vocab_size=50, pad_token_id=0)
-    return cls.config(size, num_channels=3, **({"image_size": SIDE} if name == "vit" else {}))
+    return cls.config(size, num_channels=3, **({"image_size": SIDE} if cls.patches else {}))
 
 
 def batch(name: str) -> dict[str, torch.Tensor]:
@@ -55,7 +55,7 @@ def test_every_scratch_size_is_larger_than_the_one_before(name: str) -> None:
     counts = []
     for size in cls.sizes:
         values = {"vocab_size": 50} if cls.modality == "text" else {"num_channels": 1}
-        values |= {"image_size": SIDE} if name == "vit" else {}
+        values |= {"image_size": SIDE} if cls.patches else {}
         with torch.device("meta"):
             backbone = cls.build(cls.config(size, **values))
         counts.append(sum(weight.numel() for weight in backbone.parameters()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,48 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bases") / "bert"
     save_base("bert", folder)
     return folder
+
+
+CLASSIFIERS: dict[str, dict[str, Any]] = {
+    "Bert": SHAPE,
+    "Roberta": {**SHORT, **ROBERTA},
+    "XLMRoberta": {**SHORT, **ROBERTA},
+    "Electra": {**SHAPE, "embedding_size": 16},
+    "DistilBert": DISTILLED,
+    "ViT": PIXELS,
+    "DeiT": PIXELS,
+    "ResNet": CONVOLUTIONS,
+}
+
+
+@pytest.fixture
+def save_classifier() -> Callable[..., Any]:
+    """Save a random classifier of transformers with what reads its inputs; the model itself."""
+    import torch
+    import transformers
+
+    def make(name: str, folder: Path, labels: tuple[str, ...], **values: Any) -> Any:
+        kind = name.split("For", maxsplit=1)[0]
+        config = getattr(transformers, f"{kind}Config")(
+            **CLASSIFIERS[kind],
+            id2label=dict(enumerate(labels)),
+            label2id={label: number for number, label in enumerate(labels)},
+            **values,
+        )
+        torch.manual_seed(0)
+        model = getattr(transformers, name)(config).eval()
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(0.05 * torch.randn_like(weight))
+        transformers.utils.logging.disable_progress_bar()
+        model.save_pretrained(folder)
+        if "pixel" in model.main_input_name:
+            settings = {"size": {"height": 16, "width": 16}, "image_mean": [0.5] * 3}
+            (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+        else:
+            roberta = ("<s>", "<pad>", "</s>", "<unk>")
+            special = roberta if "Roberta" in kind else ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+            tiny_tokenizer(special).save(str(folder / "tokenizer.json"))
+        return model
+
+    return make

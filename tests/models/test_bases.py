@@ -91,7 +91,7 @@ def test_a_folder_that_is_not_there_is_told(name: str) -> None:
 
 
 # -- scratch --------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("modality", "most"), [("text", 3), ("image", 5)])
+@pytest.mark.parametrize(("modality", "most"), [("text", 7), ("image", 6)])
 def test_every_scratch_size_has_its_family(modality: str, most: int) -> None:
     sizes = scratch_sizes(modality)
     assert len(sizes) == most

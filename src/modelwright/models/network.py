@@ -28,6 +28,8 @@ class NetworkSettings:
         pooling: mean of the token vectors, or the first one.
         dropout: before the head.
         inputs: input names in order.
+        projection: activation of a dense layer between pooling and head, as some classifiers have
+            it; none when empty.
     """
 
     modality: Literal["text", "image"]
@@ -36,6 +38,7 @@ class NetworkSettings:
     pooling: Literal["mean", "cls"] = "mean"
     dropout: float = 0.1
     inputs: tuple[str, ...] = ("input_ids", "attention_mask", "token_type_ids")
+    projection: Literal["", "tanh", "relu", "gelu"] = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -49,7 +52,10 @@ class Network(nn.Module):
         self.settings = settings
         self.backbone = backbone
         self.dropout = PackedDropout(settings.dropout)
-        self.head = nn.Linear(hidden_size(backbone.config), settings.outputs)
+        width = hidden_size(backbone.config)
+        if settings.projection:
+            self.projection = nn.Linear(width, width)
+        self.head = nn.Linear(width, settings.outputs)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.frozen = False
@@ -82,12 +88,17 @@ class Network(nn.Module):
     def _answer(self, hidden: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         if self.settings.head == "token":
             return self.head(self.dropout(hidden))
-        return self.head(self.dropout(self._pool(hidden, inputs.get("attention_mask"))))
+        return self.head(self.dropout(self._vector(hidden, inputs)))
 
     def embed(self, **inputs: torch.Tensor) -> torch.Tensor:
         """One vector an input, [B, D]: what the head of a sequence task reads."""
-        hidden = self.backbone(**inputs).last_hidden_state
-        return self._pool(hidden, inputs.get("attention_mask"))
+        return self._vector(self.backbone(**inputs).last_hidden_state, inputs)
+
+    def _vector(self, hidden: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        pooled = self._pool(hidden, inputs.get("attention_mask"))
+        if not self.settings.projection:
+            return pooled
+        return getattr(torch.nn.functional, self.settings.projection)(self.projection(pooled))
 
     def _pool(self, hidden: torch.Tensor, mask_BT: torch.Tensor | None) -> torch.Tensor:
         if hidden.ndim == 4:

@@ -71,10 +71,10 @@ def prepare(base: Base, task: Task, shape: Shape, texts: Iterable[str] = ()) -> 
     """
     if task.modality == "image":
         return _prepare_image(base, task, shape)
-    tokenizer = _tokenizer(base) if base.folder else learn_tokenizer(texts, shape.vocabulary)
+    tokenizer = open_tokenizer(base) if base.folder else learn_tokenizer(texts, shape.vocabulary)
     backbone = _text_backbone(base, shape, tokenizer)
     casing = task.head == "token" and _lower_cases(tokenizer) and _grow_types(backbone)
-    inputs = _text_inputs(backbone)
+    inputs = text_inputs(backbone)
     settings = TextSettings(
         max_tokens=min(shape.max_tokens, longest_input(backbone) or shape.max_tokens),
         pad_id=int(backbone.config.pad_token_id or 0),
@@ -112,7 +112,8 @@ def longest_input(backbone: Any) -> int:
     return positions if padding is None else positions - padding - 1
 
 
-def _text_inputs(backbone: Any) -> tuple[str, ...]:
+def text_inputs(backbone: Any) -> tuple[str, ...]:
+    """Names of the inputs that a backbone reads of a text."""
     accepted = inspect.signature(backbone.forward).parameters
     names = ["input_ids", "attention_mask"]
     types = int(getattr(backbone.config, "type_vocab_size", 0) or 0)
@@ -128,7 +129,12 @@ def _lower_cases(tokenizer: Any) -> bool:
     )
 
 
-def _tokenizer(base: Base) -> Any:
+def open_tokenizer(base: Base) -> Any:
+    """The tokenizer of a base with files.
+
+    Raises:
+        UserError: MW-302 when it has none that can be used, MW-303 when it is damaged.
+    """
     from tokenizers import Tokenizer
 
     folder = base.folder or Path()
@@ -143,7 +149,7 @@ def _tokenizer(base: Base) -> Any:
     try:
         if not any(list(folder.glob(name)) for name in VOCABULARY_FILES):
             raise ValueError("its folder holds no vocabulary")
-        with _quiet():
+        with quiet():
             slow = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
         return slow.backend_tokenizer
     except (OSError, ValueError, AttributeError, ImportError) as error:
@@ -260,11 +266,12 @@ def load_backbone(folder: Path, dropout: float | None) -> Any:
     config = _config(folder)
     if dropout is not None and plugs.exists("family", config.model_type):
         plugs.load("family", config.model_type).cls.set_dropout(config, dropout)
-    if hasattr(config, "attention_probs_dropout_prob"):
-        config.attention_probs_dropout_prob = 0.0
+    for name in ("attention_probs_dropout_prob", "attention_dropout"):
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
     kind = backbone_class(config)
     try:
-        with _quiet():
+        with quiet():
             backbone, report = kind.from_pretrained(
                 str(folder),
                 config=config,
@@ -287,7 +294,7 @@ def _config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     try:
-        with _quiet():
+        with quiet():
             return AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -300,7 +307,7 @@ def _config(folder: Path) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers from printing bars and load reports; problems are raised, not printed."""
     from transformers.utils import logging
 
@@ -335,7 +342,7 @@ def _prepare_image(base: Base, task: Task, shape: Shape) -> TrainedModel:
         settings = ImageSettings((side, side), shape.channels, middle, (0.25,) * shape.channels)
     else:
         backbone = load_backbone(base.folder, shape.dropout)
-        settings = _processor(base.folder, backbone.config, shape)
+        settings = image_settings(base.folder, backbone.config, shape)
         _check_side(base, backbone.config, settings.size[0])
     network = _network(backbone, base, task, shape, ("pixel_values",))
     return TrainedModel(task, ImageEncoder(settings), network)
@@ -354,10 +361,11 @@ def _check_side(base: Base, config: Any, side: int) -> None:
 
 
 def _image_side(family: Any, side: int) -> dict[str, int]:
-    return {"image_size": side} if family.__name__ == "ViT" else {}
+    return {"image_size": side} if family.patches else {}
 
 
-def _processor(folder: Path, config: Any, shape: Shape) -> ImageSettings:
+def image_settings(folder: Path, config: Any, shape: Shape) -> ImageSettings:
+    """How a base in a folder reads images."""
     path = folder / "preprocessor_config.json"
     values = read_json(path) if path.is_file() else {}
     size = values.get("size", getattr(config, "image_size", 224))
@@ -374,4 +382,7 @@ def _processor(folder: Path, config: Any, shape: Shape) -> ImageSettings:
     )
 
 
-__all__ = ["Shape", "hidden_size", "learn_tokenizer", "load_backbone", "prepare"]
+__all__ = [
+    "Shape", "hidden_size", "image_settings", "learn_tokenizer", "load_backbone", "open_tokenizer",
+    "prepare", "quiet", "text_inputs",
+]  # fmt: skip

@@ -58,6 +58,10 @@ class Family(ABC):
     modality: ClassVar[Literal["text", "image"]]
     sizes: ClassVar[dict[str, dict[str, Any]]] = {}
     """Scratch sizes: configuration values by size name."""
+    patches: ClassVar[bool] = False
+    """Whether images must have the `image_size` of the configuration."""
+    neurons_key: ClassVar[str] = "intermediate_size"
+    """What the configuration calls the width of feed-forward networks."""
 
     @classmethod
     @abstractmethod
@@ -185,13 +189,14 @@ class Family(ABC):
     @classmethod
     def note_sizes(cls, backbone: torch.nn.Module) -> None:
         """Write the layers' sizes into the configuration where they differ from what it says."""
-        blocks, config = cls.blocks(backbone), backbone.config
+        config: Any = backbone.config
+        blocks = cls.blocks(backbone)
         sizes = [{"heads": block.heads, "neurons": block.neurons} for block in blocks]
-        whole = {"heads": config.num_attention_heads, "neurons": config.intermediate_size}  # type: ignore[union-attr]
+        whole = {"heads": config.num_attention_heads, "neurons": getattr(config, cls.neurons_key)}
         if any(size != whole for size in sizes):
-            config.block_sizes = sizes  # type: ignore[union-attr]
+            config.block_sizes = sizes
         elif hasattr(config, "block_sizes"):
-            del config.block_sizes  # type: ignore[union-attr]
+            del config.block_sizes
 
     @classmethod
     def fit_sizes(cls, backbone: torch.nn.Module) -> torch.nn.Module:
@@ -205,8 +210,8 @@ class Family(ABC):
     @classmethod
     def set_dropout(cls, config: Any, rate: float) -> None:
         """Set every dropout rate of a configuration."""
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout"):
-            if hasattr(config, name):
+        for name, value in config.to_dict().items():
+            if "dropout" in name and isinstance(value, (int, float)):
                 setattr(config, name, rate)
 
 

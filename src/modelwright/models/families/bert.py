@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.models.families import Block, Family
+from modelwright.models.families import Block, Family, _bert_like
 
 VERSION = 1
 
@@ -26,6 +26,7 @@ class Bert(Family):
     """See the module."""
 
     modality = "text"
+    cuts = frozenset({"vocabulary", "layers", "heads", "ffn"})
     sizes: ClassVar[dict[str, dict[str, Any]]] = {
         "tiny": {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4},
         "small": {"num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 8},
@@ -51,24 +52,13 @@ class Bert(Family):
         config._attn_implementation = "sdpa"
         return cls.fit_sizes(BertModel(config, add_pooling_layer=False))
 
-    cuts = frozenset({"vocabulary", "layers", "heads", "ffn"})
-
     @classmethod
     def layers(cls, backbone: Any) -> Any:
-        return backbone.encoder.layer
+        return _bert_like.layers(backbone)
 
     @classmethod
     def block(cls, layer: Any) -> Block:
-        attention = layer.attention.self
-        return Block(
-            attention.query,
-            attention.key,
-            attention.value,
-            layer.attention.output.dense,
-            layer.intermediate.dense,
-            layer.output.dense,
-            attention.attention_head_size,
-        )
+        return _bert_like.block(layer)
 
     @classmethod
     def position_embeddings(cls, backbone: Any) -> Any:
@@ -80,12 +70,4 @@ class Bert(Family):
 
     @classmethod
     def grow_types(cls, backbone: Any, types: int) -> None:
-        import torch
-
-        old = backbone.embeddings.token_type_embeddings
-        new = torch.nn.Embedding(types, old.embedding_dim)
-        with torch.no_grad():
-            new.weight.copy_(old.weight[:1].expand(types, -1))
-            new.weight[: old.num_embeddings] = old.weight
-        backbone.embeddings.token_type_embeddings = new
-        backbone.config.type_vocab_size = types
+        _bert_like.grow_types(backbone, types)

@@ -1,4 +1,4 @@
-"""ViT: transformer encoders over image patches (ViT, DeiT and their kin).
+"""ViT: transformer encoders over image patches.
 
 From scratch they need more images than a ResNet for the same accuracy; use them pretrained.
 """
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.models.families import Block, Family
+from modelwright.models.families import Block, Family, _vit_like
 
 VERSION = 1
 
@@ -25,6 +25,8 @@ class ViT(Family):
     """See the module."""
 
     modality = "image"
+    cuts = frozenset({"layers", "heads", "ffn"})
+    patches = True
     sizes: ClassVar[dict[str, dict[str, Any]]] = {
         "vit-tiny": {"num_hidden_layers": 4, "hidden_size": 128, "num_attention_heads": 4},
         "vit-small": {"num_hidden_layers": 6, "hidden_size": 192, "num_attention_heads": 6},
@@ -50,21 +52,10 @@ class ViT(Family):
         config._attn_implementation = "sdpa"
         return cls.fit_sizes(ViTModel(config, add_pooling_layer=False))
 
-    cuts = frozenset({"layers", "heads", "ffn"})
-
     @classmethod
     def layers(cls, backbone: Any) -> Any:
         return backbone.layers
 
     @classmethod
     def block(cls, layer: Any) -> Block:
-        attention = layer.attention
-        return Block(
-            attention.q_proj,
-            attention.k_proj,
-            attention.v_proj,
-            attention.o_proj,
-            layer.mlp.fc1,
-            layer.mlp.fc2,
-            attention.head_dim,
-        )
+        return _vit_like.block(layer)

@@ -59,7 +59,8 @@ def _fixed(model: Any, value: Any) -> list[int]:
 def quantize(graph: Any, model: Any, features: Sequence[Features]) -> Any:
     """Static int8: weights by channel, activations with scales learnt from `features`.
 
-    Rows are run one by one at their own length. Embedding tables become int8 too.
+    Rows are run one by one at their own length. Embedding tables become int8 too. SmoothQuant is
+    for text alone: on ViT OpenVINO's answers then depended on the batch (docs/lab.md).
 
     Args:
         graph: from `convert`; it stays as it is.
@@ -77,8 +78,11 @@ def quantize(graph: Any, model: Any, features: Sequence[Features]) -> Any:
 
     transformer = has_attention(model)
     overflow = library.OverflowFix.ENABLE if kernels().int8_saturates else None
+    smooth = {} if model.task.modality == "text" else {"matmul": -1}
     advanced = library.AdvancedQuantizationParameters(
-        overflow_fix=overflow, disable_bias_correction=transformer
+        overflow_fix=overflow,
+        disable_bias_correction=transformer,
+        smooth_quant_alphas=library.AdvancedSmoothQuantParameters(**smooth),
     )
     with quiet():
         return library.quantize(

@@ -155,7 +155,8 @@ def run_recipe(case: Case, data: Path, work: Path, sets: Sequence[str]) -> dict[
     """`mw run` on the set's recipe; where its artifacts are.
 
     Returns:
-        `bundle`, `checkpoint`, `dataset` (paths), `compression` (compression.json), `status`.
+        `bundle` (None when limits could not be met), `compressed`, `checkpoint`, `dataset` (paths),
+        `key` of the checkpoint, `compression` (compression.json).
     """
     work.mkdir(parents=True, exist_ok=True)
     store, run = work / "store", work / "run"
@@ -171,17 +172,18 @@ def run_recipe(case: Case, data: Path, work: Path, sets: Sequence[str]) -> dict[
             command, env=environment(**variables), stdout=file, stderr=subprocess.STDOUT,
             check=False,
         )  # fmt: skip
-    bundle = run / "bundle"
-    if done.returncode not in (0, NEAREST) or not (bundle / "bundle.json").is_file():
+    told = run / "details" / "compression.json"
+    if done.returncode not in (0, NEAREST) or not told.is_file():
         raise RuntimeError(f"mw run ended with {done.returncode}: {log.read_text()[-1200:]}")
     keys = {stage["name"]: stage["key"] for stage in read(run / "run.json")["stages"]}
+    compressed = max(store.glob("compressed-*"), key=lambda path: path.stat().st_mtime)
     return {
-        "bundle": bundle,
+        "bundle": run / "bundle" if done.returncode == 0 else None,
+        "compressed": store / keys.get("compress", compressed.name),
         "checkpoint": store / keys["finetune"],
         "dataset": store / keys["data"],
         "key": keys["finetune"],
-        "compression": read(bundle / "bundle.json")["compression"] or {},
-        "status": done.returncode,
+        "compression": read(told),
     }
 
 
@@ -203,7 +205,8 @@ def measured(
         peers, failed = made(handed, handed / "peers", case.max_drop, options.quick)
     keep(work / "peers.json", peers)
     say(f"{case.title}: measuring in turn")
-    asked = ["--bundle", artifacts["bundle"], "--peers", work / "peers.json"]
+    source = "bundle" if artifacts["bundle"] else "compressed"
+    asked = [f"--{source}", artifacts[source], "--peers", work / "peers.json"]
     found = measure([sys.executable, program, "measure", *shared, *asked])
     found["peers"] = peers
     found["failed"] |= failed
@@ -256,7 +259,7 @@ def size_rows(case: Case, artifacts: dict[str, Any], found: dict[str, Any]) -> l
     size, minutes = case.size or (None, None), case.minutes or (None, None)
     rows = [
         row(
-            f"{case.title}, size", megabytes(*of_variant(artifacts["bundle"], found["variant"])),
+            f"{case.title}, size", megabytes(*of_variant(artifacts, found["variant"])),
             "MB", better="lower", peer="model.safetensors and tokenizer before",
             peer_value=megabytes(*of_checkpoint(artifacts["checkpoint"])),
             at_least=size[0], aim=size[1],
@@ -275,13 +278,17 @@ def size_rows(case: Case, artifacts: dict[str, Any], found: dict[str, Any]) -> l
     ]  # fmt: skip
 
 
-def of_variant(bundle: Path, name: str) -> list[Path]:
-    """Files of a variant and of the encoder that it reads."""
-    folder = bundle / "variants" / name
+def of_variant(artifacts: dict[str, Any], name: str) -> list[Path]:
+    """Files of the chosen form and of the encoder that it reads."""
+    bundle, compressed = artifacts["bundle"], artifacts["compressed"]
+    folder = bundle / "variants" / name if bundle else compressed / "form"
     inside = [path for path in folder.rglob("*") if path.is_file()]
     if (folder / "tokenizer").is_dir():
         return inside
-    return [*inside, *(bundle / "tokenizer").glob("*"), *(bundle / "processor").glob("*")]
+    if bundle:
+        return [*inside, *(bundle / "tokenizer").glob("*"), *(bundle / "processor").glob("*")]
+    beside = [compressed / "checkpoint" / kind for kind in ("tokenizer.json", "encoder.json")]
+    return [*inside, *(path for path in beside if path.is_file())]
 
 
 def of_checkpoint(folder: Path) -> list[Path]:
@@ -309,7 +316,8 @@ def quality_rows(case: Case, told: dict[str, Any], found: dict[str, Any]) -> lis
             f"{case.title}, points of {quality['main']} lost on the official test rows",
             ours["drop_points"], "points", better="lower", at_least=case.max_drop,
             low=ours["low"], high=ours["high"], interval="95%, paired bootstrap",
-            status=told.get("status"), certified={
+            status=told.get("status"), infeasible=(told.get("infeasible") or {}).get("sentence"),
+            chosen=told.get("chosen"), certified={
                 key: test.get(key)
                 for key in ("bound_points", "drop_points", "rows", "method", "alpha", "passed")
             },
@@ -322,7 +330,7 @@ def quality_rows(case: Case, told: dict[str, Any], found: dict[str, Any]) -> lis
 
 def peer_rows(case: Case, artifacts: dict[str, Any], found: dict[str, Any]) -> list[dict[str, Any]]:
     """Each peer's figures beside ours, then ours against the best of them."""
-    size = megabytes(*of_variant(artifacts["bundle"], found["variant"]))
+    size = megabytes(*of_variant(artifacts, found["variant"]))
     rows: list[dict[str, Any]] = []
     for peer in (one for one in found["peers"] if one["name"] in found["subjects"]):
         rows += beside(case, peer, size, found)

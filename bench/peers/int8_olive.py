@@ -148,7 +148,7 @@ def chosen(found: Any, options: argparse.Namespace) -> tuple[str, dict[str, Any]
         drop = 100 * (before - values["accuracy-accuracy_score"])
         seen.append((drop > options.max_drop, values["latency-p50"], drop, model))
     if not seen:
-        raise SystemExit("Olive's search gave no model")
+        raise RuntimeError("no model within the limit (Olive: no candidate meets the goals)")
     within = [one for one in seen if not one[0]]
     best = min(within, key=lambda one: one[1]) if within else min(seen, key=lambda one: one[2])
     told = {"outputs": len(seen), "validation_drop_points": round(best[2], 3)}

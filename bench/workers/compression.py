@@ -22,10 +22,11 @@ from _turns import Times, latency, ratio, throughput
 
 from modelwright.artifacts.dataset import Dataset
 from modelwright.engines import Bundle
+from modelwright.engines._bundle import Variant, open_variant
 from modelwright.formats._onnx import export
 from modelwright.metrics.comparing import difference
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
-from modelwright.runtime.files import write_json
+from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.machine import cores
 
 SHORT, LONG, BATCH = 16, 128, 32
@@ -39,7 +40,8 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="the uncompressed model")
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--handed", type=Path, required=True)
-    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--bundle", type=Path, help="its default variant is ours")
+    parser.add_argument("--compressed", type=Path, help="the artifact, where there is no bundle")
     parser.add_argument("--peers", type=Path, help="what was made of the handed model")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -121,14 +123,14 @@ def keep(path: Path, features: Sequence[Any], labels: Sequence[int], batch: int)
 def measure(options: argparse.Namespace, model: TrainedModel, data: Dataset) -> dict[str, Any]:
     """Everything that is measured of one set."""
     rows = data.rows("test")
-    bundle = Bundle.open(options.bundle)
-    eager, ours = Local(EAGER, Eager(model)), Local(OURS, bundle)
+    name, variant = opened(options)
+    eager, ours = Local(EAGER, Eager(model)), Local(OURS, variant)
     peers, failed = open_peers(options)
     subjects: list[Subject] = [eager, ours, *peers]
     works = works_of(model, rows)
     try:
         timed = times_of(subjects, works, options.quick)
-        quality = qualities(options, model, bundle, data, peers)
+        quality = qualities(options, model, variant, data, peers)
     finally:
         for peer in peers:
             peer.close()
@@ -148,13 +150,25 @@ def measure(options: argparse.Namespace, model: TrainedModel, data: Dataset) -> 
             }
             for peer in peers
         },
-        "with_tokens": answers_per_second(eager.model, bundle, works["real"], options.quick),
-        "at_once": at_once(bundle, rows),
+        "with_tokens": answers_per_second(eager.model, variant, works["real"], options.quick),
+        "at_once": at_once(variant, rows),
         "quality": quality,
         "failed": failed,
-        "variant": bundle.variant["name"],
+        "variant": name,
         "threads": cores(),
     }
+
+
+def opened(options: argparse.Namespace) -> tuple[str, Variant]:
+    """Name and model of what is ours."""
+    if options.bundle is not None:
+        bundle = Bundle.open(options.bundle)
+        return bundle.variant["name"], bundle
+    draft = read_json(options.compressed / "form.json")
+    small = open_checkpoint(options.compressed / "checkpoint")
+    rows = 0 if draft["batch_invariant"] else 1
+    form = options.compressed / "form"
+    return draft["name"], open_variant(form, draft["engine"], small.task, small.encoder, rows=rows)
 
 
 def open_peers(options: argparse.Namespace) -> tuple[list[Remote], dict[str, str]]:

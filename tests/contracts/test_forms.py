@@ -76,9 +76,9 @@ def learn(case: Case) -> None:
     targets = torch.tensor(
         [model.task.target(row, one) for row, one in zip(case.rows, features, strict=True)]
     )
-    optimizer = torch.optim.AdamW(model.network.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(model.network.parameters(), lr=1e-3)
     model.network.train()
-    for _ in range(40):
+    for _ in range(40 if model.task.modality == "text" else 80):
         model.task.loss(model.network(**inputs), targets, LossSettings()).backward()
         optimizer.step()
         optimizer.zero_grad()

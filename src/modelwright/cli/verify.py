@@ -1,11 +1,12 @@
 """Digests, golden rows on this machine, licences of a bundle.
 
 Every file is compared with its sha256 first; then the golden rows run through every variant whose
-runtime is installed. Exit code 0 when all holds, 3 otherwise.
+runtime is installed, and a compressed bundle's proof is repeated on its rows. Exit code 0 when all holds, 3 otherwise.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ def command(bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")]
         "holds": found.holds,
         "variants": found.variants,
         "licences": found.licences,
+        "proof": asdict(found.proof) | {"holds": found.proof.holds} if found.proof else None,
         "problems": [problem.as_dict() for problem in found.problems],
     }
     lines = [str(problem) for problem in found.problems[:SHOWN]]
@@ -38,6 +40,8 @@ def command(bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")]
             if rows is None
             else f"{name}: {rows} golden rows replayed"
         )
+    if found.proof is not None and found.proof.holds:
+        lines.append(found.proof.sentence)
     lines += found.licences
     lines.append(f"{bundle} ({found.version}): " + ("holds" if found.holds else "does NOT hold"))
     return Answer(data, "\n".join(lines), exit=0 if found.holds else 3)

@@ -1,7 +1,8 @@
 """How long a call takes, measured so that two forms can be compared on a noisy machine.
 
-Calls of all forms are timed in turn, in an order drawn anew for every round, so that whatever else
-the machine does falls on all of them alike; ratios carry a bootstrap interval.
+Forms are timed in turn, a few calls each, in an order drawn anew for every round, so that whatever
+else the machine does falls on all of them alike; ratios carry a bootstrap interval. The first call
+of a turn is not counted: threads of the form before it may still be spinning.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from modelwright.tasks import Features
 
 DATA_CALLS = 48
 """Single rows, spread over the lengths of the training rows, that stand for `batch: data`."""
+TURN = 10
+"""Runs of one form before it is another's turn."""
 _RESAMPLES = 1000
 
 
@@ -122,35 +125,39 @@ def weighted(found: Sequence[Mapping[str, Any]], probe: Sequence[Call]) -> dict[
 def interleaved(
     models: Mapping[str, Any], probe: Sequence[Call], runs: int, seconds: float, seed: int = 0
 ) -> dict[str, np.ndarray]:
-    """Seconds of every call [runs, calls] by model, timed in turn.
+    """Seconds of every call [runs, calls] by model, timed in turn, `TURN` runs at a time.
 
     Args:
         models: by name; each answers `logits(features)`.
         probe: the calls.
-        runs: rounds wanted.
-        seconds: after which it ends with fewer rounds (at least 20).
+        runs: wanted of each model.
+        seconds: after which it ends with fewer (two turns at least).
         seed: of the order within a round.
     """
     rng = np.random.default_rng(seed)
     for model in models.values():
-        for call in probe:
-            model.logits(call.features)
-            model.logits(call.features)
+        _round(model, probe)
     names = list(models)
     found: dict[str, list[list[float]]] = {name: [] for name in names}
     started = time.perf_counter()
-    for number in range(runs):
+    for number in range(max(1, runs // TURN)):
         for at in rng.permutation(len(names)):
-            found[names[at]].append([_seconds(models[names[at]], call) for call in probe])
-        if number >= 19 and time.perf_counter() - started > seconds:
+            model = models[names[at]]
+            _round(model, probe)
+            found[names[at]] += [_round(model, probe) for _ in range(TURN)]
+        if number >= 1 and time.perf_counter() - started > seconds:
             break
     return {name: np.array(times) for name, times in found.items()}
 
 
-def _seconds(model: Any, call: Call) -> float:
-    before = time.perf_counter()
-    model.logits(call.features)
-    return time.perf_counter() - before
+def _round(model: Any, probe: Sequence[Call]) -> list[float]:
+    """Seconds of every call, once."""
+    found = []
+    for call in probe:
+        before = time.perf_counter()
+        model.logits(call.features)
+        found.append(time.perf_counter() - before)
+    return found
 
 
 def percentiles(times: np.ndarray, probe: Sequence[Call]) -> dict[str, float]:

@@ -23,6 +23,7 @@ EXACT = "fp32"
 CUTS = ("layers", "heads", "ffn")
 COMMON = (0, 2_000, 6_000)
 """Of a vocabulary's first pieces, kept beside those that the training rows hold."""
+VOCABULARY_SHARE = 0.4
 BY_AIM = {
     "latency": ("fp32", "bf16", "int8-dynamic", "int8-static"),
     "cost": ("fp32", "bf16", "int8-dynamic", "int8-static"),
@@ -30,11 +31,11 @@ BY_AIM = {
     "memory": ("fp32", "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights"),
 }
 FINALIST_FORMS = 2
-SHORT_EPOCHS, SHORT_ROWS = 1.0, 12_000
+SHORT_EPOCHS, SHORT_ROWS = 2.0, 24_000
 LONG_EPOCHS, LONG_LEAST = 20.0, 2.0
 SHORT_SHARE, RESERVE_SHARE, RESERVE_LEAST = 0.25, 0.12, 30.0
 MOST_SHORT, MOST_LONG = 4, 4
-SLACK_POINTS = 3.0
+SLACK_POINTS = 2.0
 """What a short lesson may lose beyond the limit: a long one wins it back (docs/lab.md)."""
 
 
@@ -96,7 +97,7 @@ class Search:
 
     # -- before anything is trained -----------------------------------------------------------------
     def _cut_vocabulary(self) -> None:
-        """The smallest vocabulary that costs no more than a tenth of the allowed drop."""
+        """The smallest vocabulary that costs a part of the allowed drop, before any lesson."""
         if "vocabulary" not in self.workshop.passes:
             return
         for common in COMMON:
@@ -104,7 +105,7 @@ class Search:
             model = self.workshop.network(path)
             drop, _ = self._drop(model)
             say(f"  vocabulary with {common:,} common pieces: drop {drop:.2f} points")
-            if drop <= 0.1 * self._compress.max_drop:
+            if drop <= VOCABULARY_SHARE * self._compress.max_drop:
                 self.base = path
                 return
 

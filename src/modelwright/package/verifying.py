@@ -12,6 +12,7 @@ from typing import Any
 from modelwright.artifacts.bundle import changed_files, read_bundle
 from modelwright.engines import Bundle
 from modelwright.errors import Problem
+from modelwright.package.reproving import Reproof, prove_again
 from modelwright.runtime.libraries import installed
 
 FREE = {"apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause", "cc0-1.0", "cc-by-4.0", "yours"}
@@ -26,12 +27,14 @@ class Verification:
         problems: changed files and golden rows that answer differently.
         variants: golden rows replayed by variant; None where its runtime is not installed.
         licences: remarks on licences.
+        proof: what came of repeating the compression's test; None where nothing was compressed.
     """
 
     version: str
     problems: list[Problem] = field(default_factory=list)
     variants: dict[str, int | None] = field(default_factory=dict)
     licences: list[str] = field(default_factory=list)
+    proof: Reproof | None = None
 
     @property
     def holds(self) -> bool:
@@ -57,6 +60,9 @@ def verify(folder: Path) -> Verification:
         problems, rows = replay(folder, entry["name"])
         found.problems.extend(problems)
         found.variants[entry["name"]] = rows
+    found.proof = prove_again(folder, manifest)
+    if found.proof is not None and (problem := found.proof.problem(folder)):
+        found.problems.append(problem)
     return found
 
 

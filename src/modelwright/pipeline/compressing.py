@@ -9,7 +9,6 @@ from modelwright.artifacts.dataset import Dataset
 from modelwright.artifacts.hashing import digest_files, digest_json
 from modelwright.errors import UserError
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
-from modelwright.models.importing import open_model
 from modelwright.pipeline.stages import Work, task_options
 from modelwright.recipe.files import locate
 from modelwright.runtime.files import read_json, write_json
@@ -30,6 +29,8 @@ def compress(work: Work, folder: Path) -> dict[str, Any]:
         training = read_json(work.path("finetune") / "training.json")
         origin = work.keys["finetune"]
     else:
+        from modelwright.models.importing import open_model
+
         teacher, training = open_model(
             _named(work), work.recipe.task.name, task_options(work.recipe)
         )
@@ -78,6 +79,7 @@ def _unlabelled(work: Work, teacher: TrainedModel) -> list[Any]:
     section = work.recipe.compress
     if section is None or section.unlabelled is None:
         return []
+    from modelwright.data.sources import BrokenRow
     from modelwright.data.sources._opening import open_source
 
     location = locate(section.unlabelled, work.folder)
@@ -86,6 +88,8 @@ def _unlabelled(work: Work, teacher: TrainedModel) -> list[Any]:
     roles = [role for role in type(teacher.task).roles if role.required and not role.target]
     found: list[Any] = []
     for row in source.rows():
+        if isinstance(row, BrokenRow):
+            continue
         values = row.values
         names = {role.name: _column(role, columns, values) for role in roles}
         if all(name is not None for name in names.values()):

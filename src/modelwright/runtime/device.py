@@ -1,4 +1,4 @@
-"""Precision and threads: decided by measuring, where a flag would only be a guess."""
+"""Where and in what precision to compute: decided by looking and measuring, not by a flag."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from typing import Literal
 _REPEATS = 7
 
 
+def accelerator() -> Literal["cuda", "cpu"]:
+    """Where training computes: the GPU where there is one that torch can use."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def fastest_precision() -> Literal["fp32", "bf16"]:
     """bf16 where a matrix product of training's size is clearly faster in it, else fp32.
 
@@ -21,7 +28,7 @@ def fastest_precision() -> Literal["fp32", "bf16"]:
     """
     import torch
 
-    if torch.cuda.is_available():
+    if accelerator() == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
     seconds = {kind: _product_seconds(kind) for kind in (torch.float32, torch.bfloat16)}
     return "bf16" if seconds[torch.bfloat16] < 0.8 * seconds[torch.float32] else "fp32"

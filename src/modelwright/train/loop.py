@@ -26,7 +26,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from modelwright.errors import UserError
 from modelwright.models.attention import fast_attention
 from modelwright.models.checkpoint import TrainedModel
-from modelwright.runtime.device import StopFlag
+from modelwright.runtime.device import StopFlag, accelerator
 from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.machine import release_memory
 from modelwright.runtime.progress import Bar
@@ -89,8 +89,7 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
         KeyboardInterrupt: asked to stop; the state is saved and the next call goes on.
         UserError: MW-401 when the loss is not a number.
     """
-    if torch.cuda.is_available():
-        loop.model.network.to("cuda")  # before anything refers to its tensors
+    loop.model.network.to(accelerator())  # before anything refers to its tensors
     horizon = loop.settings.ema * len(loop.batches)
     average = WeightAverage(loop.model.network, horizon) if horizon >= EVERY else None
     watcher = _Watcher(loop, bar, stop, average)
@@ -328,7 +327,7 @@ def _arguments(loop: Loop) -> TrainingArguments:
         lr_scheduler_type="linear",
         warmup_steps=math.ceil(steps * settings.warmup),
         bf16=settings.precision == "bf16",
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=accelerator() == "cpu",
         save_strategy="no",
         eval_strategy="no",
         logging_steps=LOG_STEPS,

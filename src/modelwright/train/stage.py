@@ -20,7 +20,7 @@ from modelwright.models.network import total, trainable
 from modelwright.models.preparing import Shape, prepare
 from modelwright.recipe.derive import Derived
 from modelwright.recipe.schema import Effort, Finetune, Part
-from modelwright.runtime.device import fastest_precision, stop_requests
+from modelwright.runtime.device import accelerator, fastest_precision, stop_requests
 from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import bar
 from modelwright.tasks import LossSettings, Row, Task
@@ -365,18 +365,20 @@ def _suspicious(request: TrainRequest, prepared: Prepared) -> list[dict[str, Any
 
 
 def _vectors(model: TrainedModel, table: FeatureTable) -> np.ndarray:
-    """One vector a row, from the network as it is."""
+    """One vector a row, from the network as it is; it is back on the CPU afterwards."""
     from modelwright.encoders.batches import batches_by_length
 
     features = table.select(range(len(table)))
     found = np.zeros((len(features), model.network.head.in_features), dtype=np.float32)
-    model.network.eval()
+    device = accelerator()
+    model.network.to(device).eval()
     with torch.inference_mode(), bar("checking labels", len(features)) as shown:
         for index in batches_by_length(features, 8192):
             arrays = model.collate([features[i] for i in index])
-            inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
-            found[index] = model.network.embed(**inputs).float().numpy()
+            inputs = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+            found[index] = model.network.embed(**inputs).float().cpu().numpy()
             shown.advance(len(index))
+    model.network.to("cpu")
     return found
 
 

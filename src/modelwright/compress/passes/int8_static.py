@@ -1,7 +1,7 @@
 """OpenVINO in static int8: products in 8-bit integers, scales learnt from training rows.
 
-Weights have a scale for each output, activations one for each tensor, smoothed into the weights
-before (SmoothQuant); embedding tables are int8 too. Attention stays fused. Scales are fixed, so that
+Weights have a scale for each output, activations one for each tensor, for text smoothed into the
+weights before (SmoothQuant); embedding tables are int8 too. Attention stays fused. Scales are fixed, so that
 a row's answer is the same to the last bit whatever else is asked. What is not integer runs in
 bfloat16 where the processor has it. Without 8-bit dot products (VNNI, AMX) weights keep to 7 bits.
 """

@@ -34,7 +34,9 @@ class Int8Weights(Pass):
     writes_form: ClassVar[bool] = True
 
     def misfit(self, model: TrainedModel) -> str:
-        return ""
+        from modelwright.formats._openvino import has_attention
+
+        return "" if has_attention(model) else "this backbone has no large linear layers"
 
     def apply(self, piece: Piece, choice: Mapping[str, Any], material: Material) -> Piece:
         """Write the form with the choice's `threads` and `streams`."""

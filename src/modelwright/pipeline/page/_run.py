@@ -16,7 +16,10 @@ _FILES = {
     "dataset": "details/dataset.json",
     "training": "details/training.json",
     "report": "details/report.json",
+    "compression": "details/compression.json",
 }
+_WHERE_RUN = {"compression"}
+"""Files of stages that a recipe may leave out: their absence is nothing to note."""
 _RECIPE = "recipe.resolved.yaml"
 
 
@@ -35,6 +38,7 @@ class Run:
     dataset: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
+    compression: dict[str, Any] = field(default_factory=dict)
     recipe: str = ""
     missing: list[tuple[str, str]] = field(default_factory=list)
 
@@ -60,6 +64,8 @@ def read(folder: Path) -> Run:
     """Read every file that is there."""
     found = Run(name=folder.resolve().name)
     for attribute, path in _FILES.items():
+        if attribute in _WHERE_RUN and not (folder / path).is_file():
+            continue
         setattr(found, attribute, _object(folder / path, path, found.missing))
     try:
         found.recipe = (folder / _RECIPE).read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from modelwright.pipeline.page import _advice, _charts_quality, _charts_run, _words
+from modelwright.pipeline.page import _advice, _charts_quality, _charts_run, _compression, _words
 from modelwright.pipeline.page._run import Run
 
 _WEAK = 0.1
@@ -27,6 +27,7 @@ def view(run: Run) -> dict[str, Any]:
         "slices": _slices(run),
         "regression": _regression(run),
         "variants": _variants(run),
+        "small": _compression.view(run.compression),
         "data": _data(run),
         "advice": _advice.advise(run),
         "training": _training(run),

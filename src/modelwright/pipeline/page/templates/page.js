@@ -54,6 +54,32 @@
       });
     });
   });
+  document.querySelectorAll("svg.front").forEach(function (front) {
+    var tip = front.closest("figure").querySelector(".tip"), keys = tip.innerHTML;
+    function show(event) {
+      var dot = event.target.closest("[data-tip]");
+      if (dot) tip.textContent = dot.dataset.tip; else tip.innerHTML = keys;
+    }
+    ["mouseover", "focusin", "click"].forEach(function (name) { front.addEventListener(name, show); });
+    ["mouseleave", "focusout"].forEach(function (name) {
+      front.addEventListener(name, function () { tip.innerHTML = keys; });
+    });
+  });
+  document.querySelectorAll("button.copy").forEach(function (button) {
+    button.addEventListener("click", function () {
+      var shown = function (cell) { return cell.innerText.replace(/\s+/g, " ").trim(); };
+      var rows = button.closest("figure").querySelector("table").rows;
+      var text = Array.prototype.map.call(rows, function (row) {
+        return Array.prototype.map.call(row.cells, shown).join("\t");
+      }).join("\n");
+      var field = document.createElement("textarea");
+      field.value = text;
+      document.body.appendChild(field);
+      field.select();
+      button.dataset.copied = String(document.execCommand("copy"));
+      field.remove();
+    });
+  });
   document.querySelectorAll("svg.heat").forEach(function (heat) {
     var labels = heat.querySelectorAll(".cell-label");
     heat.addEventListener("mouseover", function (event) {

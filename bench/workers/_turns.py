@@ -1,0 +1,100 @@
+"""Timing several subjects in turn, in short blocks, so that a noisy machine falls on all alike.
+
+Blocks rather than single calls: a runtime's threads go on spinning for a moment after a call, and
+would take a core from whoever comes next. A block's first calls are not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+BLOCK_SECONDS = 0.3
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of a subject's calls, a list for each round, with the rows of each call."""
+
+    seconds: list[list[float]]
+    rows: list[list[int]]
+
+    def p50_ms(self) -> float:
+        """Median of all calls."""
+        return 1000 * float(np.median(np.concatenate(self.seconds)))
+
+    def p95_ms(self) -> float:
+        """95th percentile of all calls."""
+        return 1000 * float(np.quantile(np.concatenate(self.seconds), 0.95))
+
+    def per_second(self) -> float:
+        """Rows over time of all calls."""
+        return sum(map(sum, self.rows)) / sum(map(sum, self.seconds))
+
+    def runs(self) -> int:
+        """Calls that were timed."""
+        return sum(map(len, self.seconds))
+
+    def pick(self, index: np.ndarray) -> Times:
+        """Some rounds."""
+        return Times([self.seconds[i] for i in index], [self.rows[i] for i in index])
+
+
+def latency(subjects: Sequence[Any], work: Any, rounds: int, block: int) -> dict[str, Times]:
+    """Single calls: `block` timed calls of every subject a round, three before them untimed."""
+    found: dict[str, Times] = {subject.name: Times([], []) for subject in subjects}
+    rng = np.random.default_rng(0)
+    for number in range(rounds):
+        calls = [(number * block + at) % len(work) for at in range(-3, block)]
+        for at in rng.permutation(len(subjects)):
+            times = found[subjects[at].name]
+            times.seconds.append(subjects[at].seconds(work, calls)[3:])
+            times.rows.append([len(work.inputs[call]) for call in calls[3:]])
+    return found
+
+
+def throughput(subjects: Sequence[Any], work: Any, rounds: int, chunk: int) -> dict[str, Times]:
+    """Calls of many rows: the next `chunk` calls of every subject a round, quick ones repeated.
+
+    Every call is made once before, untimed: runtimes prepare themselves for each new shape.
+    """
+    for subject in subjects:
+        subject.seconds(work, range(min(len(work), rounds * chunk)))
+    found: dict[str, Times] = {subject.name: Times([], []) for subject in subjects}
+    rng = np.random.default_rng(0)
+    starts = list(range(0, len(work), chunk))
+    for number in range(rounds):
+        first = starts[number % len(starts)]
+        calls = list(range(first, min(first + chunk, len(work))))
+        for at in rng.permutation(len(subjects)):
+            subject = subjects[at]
+            warm = sum(subject.seconds(work, calls[:1])) * len(calls)
+            repeats = max(1, min(10, round(BLOCK_SECONDS / warm)))
+            times = found[subject.name]
+            times.seconds.append(subject.seconds(work, calls * repeats))
+            times.rows.append([len(work.inputs[call]) for call in calls] * repeats)
+    return found
+
+
+def ratio(slow: Times, fast: Times, kind: str) -> dict[str, float]:
+    """How many times faster, with its 95% interval by bootstrap over rounds.
+
+    Args:
+        slow: of the one compared with.
+        fast: of the one that is hoped to be faster.
+        kind: p50_ms or per_second.
+    """
+
+    def of(index: np.ndarray) -> float:
+        first = getattr(slow.pick(index), kind)()
+        second = getattr(fast.pick(index), kind)()
+        return first / second if kind == "p50_ms" else second / first
+
+    rounds, rng = len(slow.seconds), np.random.default_rng(0)
+    drawn = [of(rng.integers(0, rounds, rounds)) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return {"ratio": of(np.arange(rounds)), "low": float(low), "high": float(high)}

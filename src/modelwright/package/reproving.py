@@ -1,0 +1,144 @@
+"""Does the proof of a compressed bundle hold on this machine? The test is run again to find out.
+
+The instruction set and the libraries that the proof was made with are compared with those at hand;
+whatever they are, the certification rows in the bundle go through the chosen variant once more, and
+the drop is bounded anew against the answers that the uncompressed model gave then.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelwright.encoders import open_encoder
+from modelwright.engines import Bundle
+from modelwright.engines._bundle import TOKENIZER
+from modelwright.errors import Problem
+from modelwright.metrics.evidence import Evidence
+from modelwright.metrics.noninferiority import noninferiority
+from modelwright.runtime.libraries import versions
+from modelwright.runtime.machine import describe
+
+ROWS = "proof/rows.jsonl"
+WATCHED = ("openvino", "onnxruntime", "torch", "tokenizers", "numpy")
+"""Libraries that can change an answer."""
+
+
+@dataclass
+class Reproof:
+    """What came of it.
+
+    Attributes:
+        differs: what is not as it was where the proof was made, in words.
+        rows: rows that were run again; 0 where the bundle holds none.
+        drop_points: found here.
+        bound_points: its one-sided 95% bound, found here.
+        max_drop: what the bundle promises.
+        same: share of rows whose answer is the one recorded.
+    """
+
+    differs: list[str] = field(default_factory=list)
+    rows: int = 0
+    drop_points: float | None = None
+    bound_points: float | None = None
+    max_drop: float = 0.0
+    same: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Shown again here; or not run again, on a machine like the one it was shown on."""
+        if self.bound_points is not None:
+            return self.bound_points <= self.max_drop
+        return not self.differs
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        where = f"; here {', '.join(self.differs)}" if self.differs else " on a machine like this"
+        if self.bound_points is None:
+            again = "its rows are not in the bundle, so it could not be repeated"
+        else:
+            verb = "holds" if self.holds else "does NOT hold"
+            again = (
+                f"repeated on {self.rows:,} rows it {verb}: a drop of at most "
+                f"{self.bound_points:.2f} points, {self.max_drop:g} promised"
+            )
+        return f"the compression was proven{where}: {again}"
+
+    def problem(self, folder: Path) -> Problem | None:
+        """MW-607 where the proof does not hold here."""
+        if self.holds:
+            return None
+        return Problem(
+            code="MW-607",
+            seen=self.sentence,
+            expected=f"a drop of at most {self.max_drop:g} points, as where it was packaged",
+            fix="compress again on this kind of machine (`mw run` with the recipe), or serve the "
+            "uncompressed variant",
+            file=str(folder / ROWS),
+        )
+
+
+def prove_again(folder: Path, manifest: dict[str, Any]) -> Reproof | None:
+    """Repeat a bundle's test; None where it was not compressed or its proof was never reached."""
+    told = manifest.get("compression")
+    if not told or told.get("status") != "met":
+        return None
+    found = Reproof(_differences(told["proof"]), max_drop=float(told["request"]["max_drop"]))
+    path = folder / ROWS
+    if not path.is_file():
+        return found
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    bundle = Bundle.open(folder)
+    features = bundle.encode([line["input"] for line in lines])
+    logits = bundle.logits(features)
+    rows = [line["row"] for line in lines]
+    ours = bundle.task.evidence(rows, logits, features)
+    drop = noninferiority(_baseline(folder, manifest, bundle, lines), ours)
+    found.rows = len(lines)
+    found.drop_points = round(100 * drop.drop, 4)
+    found.bound_points = round(100 * drop.bound, 4)
+    found.same = _same(bundle, lines, logits, features)
+    bundle.close()
+    return found
+
+
+def _differences(proof: dict[str, Any]) -> list[str]:
+    """Instruction sets and libraries that are not as they were."""
+    found: list[str] = []
+    flags = set(describe()["flags"])  # type: ignore[call-overload]
+    if missing := sorted(set(proof["flags"]) - flags):
+        found.append(f"without {', '.join(missing)}")
+    if more := sorted(flags - set(proof["flags"])):
+        found.append(f"with {', '.join(more)}")
+    here = versions(*WATCHED)
+    for name in WATCHED:
+        before = proof["versions"].get(name)
+        if before and here.get(name) and here[name] != before:
+            found.append(f"{name} {here[name]} instead of {before}")
+    return found
+
+
+def _baseline(
+    folder: Path, manifest: dict[str, Any], bundle: Bundle, lines: list[dict[str, Any]]
+) -> Evidence:
+    """The uncompressed model's recorded answers, read with its own encoder."""
+    encoder = bundle.encoder
+    for entry in manifest["variants"]:
+        own = folder / "variants" / entry["name"] / TOKENIZER
+        if entry["name"] != manifest["default"] and own.is_dir():
+            encoder = open_encoder(own)
+    features = bundle.task.encode([line["input"] for line in lines], encoder)
+    logits = [np.array(one, np.float32) for line in lines for one in line["baseline"]]
+    return bundle.task.evidence([line["row"] for line in lines], logits, features)
+
+
+def _same(bundle: Bundle, lines: list[dict[str, Any]], logits: Any, features: Any) -> float:
+    """Share of rows whose answer is the recorded one."""
+    recorded = [np.array(one, np.float32) for line in lines for one in line["answer"]]
+    then = bundle.task.decode(recorded, features)
+    return round(bundle.task.agreement(then, bundle.task.decode(logits, features)), 6)

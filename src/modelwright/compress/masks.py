@@ -7,6 +7,8 @@ costs in place of operations). Widths are multiples of what kernels like, and no
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from modelwright.compress.importance import Importance
@@ -37,7 +39,7 @@ def search_masks(
         room = min(len(groups), max(layers, room))
         kept = head_gains[heads] + gains[room]
         over = heads * head_cost + room * multiple * neuron_cost > budget * 1.001
-        if kept > best[0] and not (over and heads > layers):
+        if kept > best[0] and not (over and heads > counts[0]):
             best = (float(kept), heads, room)
     _, heads, room = best
     return _heads(head_order[:heads], layers), _neurons(groups[:room], importance.neurons, multiple)
@@ -57,7 +59,7 @@ def _groups(neurons: list[np.ndarray], multiple: int) -> list[tuple[float, int, 
     rest: list[tuple[float, int, int]] = []
     for layer, scores in enumerate(neurons):
         ordered = np.sort(scores)[::-1]
-        for number in range(max(1, len(ordered) // multiple)):
+        for number in range(math.ceil(len(ordered) / multiple)):
             part = ordered[number * multiple : (number + 1) * multiple]
             (rest if number else first).append((float(part.sum()), layer, number))
     return first + sorted(rest, key=lambda group: -group[0])

@@ -8,6 +8,7 @@ them. No labels and no steps of training are needed; some thousand tokens do.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,12 @@ from modelwright.encoders.batches import batches_by_length
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.tasks import Row
 
-ROWS, TOKENS = 512, 4096
+ROWS, TOKENS, BATCH_TOKENS = 512, 8192, 4096
 RIDGE = 1e-2
+
+
+class _Enough(Exception):
+    """Raised in a network when the layer that is looked at has been reached."""
 
 
 def refit(
@@ -41,14 +46,13 @@ def refit(
     batches = _batches(cut, rows, seed)
     ours = family_of(cut.network.backbone).blocks(cut.network.backbone)
     theirs = family_of(whole.network.backbone).blocks(whole.network.backbone)
+    pairs = [(part(own), part(other)) for own, other in zip(ours, theirs, strict=True)]
+    pairs = [pair for pair in pairs if pair[0].in_features != pair[1].in_features]
     cut.network.eval()
     whole.network.eval()
-    for own, other in zip(ours, theirs, strict=True):
-        if part(own).in_features == part(other).in_features:
-            continue
-        inputs = _seen(cut, part(own), batches, inputs=True)
-        outputs = _seen(whole, part(other), batches, inputs=False)
-        _solve(part(own), inputs, outputs)
+    wanted = _outputs(whole, [other for _, other in pairs], batches)
+    for (own, _), outputs in zip(pairs, wanted, strict=True):
+        _solve(own, _inputs(cut, own, batches), outputs)
 
 
 def _batches(model: TrainedModel, rows: Sequence[Row], seed: int) -> list[dict[str, torch.Tensor]]:
@@ -56,51 +60,69 @@ def _batches(model: TrainedModel, rows: Sequence[Row], seed: int) -> list[dict[s
     chosen = sorted(rng.choice(len(rows), size=min(ROWS, len(rows)), replace=False))
     task = model.task
     features = task.encode([task.example(rows[int(i)]) for i in chosen], model.encoder)
-    return [
-        {
-            name: torch.from_numpy(array)
-            for name, array in model.collate([features[i] for i in index]).items()
-        }
-        for index in batches_by_length(features, TOKENS)
-    ]
+    found, tokens = [], 0
+    for index in batches_by_length(features, BATCH_TOKENS):
+        arrays = model.collate([features[i] for i in index])
+        found.append({name: torch.from_numpy(array) for name, array in arrays.items()})
+        tokens += next(iter(arrays.values())).size if "input_ids" in arrays else 0
+    kept = max(1, round(len(found) * min(1.0, TOKENS / max(1, tokens))))
+    return found[:: max(1, len(found) // kept)][:kept]
 
 
-def _seen(
-    model: TrainedModel,
-    linear: torch.nn.Linear,
-    batches: list[dict[str, torch.Tensor]],
-    *,
-    inputs: bool,
+def _inputs(
+    model: TrainedModel, linear: torch.nn.Linear, batches: list[dict[str, torch.Tensor]]
 ) -> torch.Tensor:
-    """What goes into a matrix, or comes out of it, at every token that counts: [N, width]."""
+    """What goes into a matrix at every token that counts: [N, width]; later layers are not run."""
     found: list[torch.Tensor] = []
 
-    def look(_module: Any, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        found.append(given[0] if inputs else output)
+    def look(_module: Any, given: tuple[torch.Tensor, ...]) -> None:
+        found.append(given[0])
+        raise _Enough
 
-    hook = linear.register_forward_hook(look)
-    kept: list[torch.Tensor] = []
+    hook = linear.register_forward_pre_hook(look)
     with torch.inference_mode():
         for batch in batches:
-            found.clear()
-            model.network(**batch)
-            values = found[0].reshape(-1, found[0].shape[-1])
-            mask = batch.get("attention_mask")
-            kept.append(values if mask is None else values[mask.reshape(-1).bool()])
+            with suppress(_Enough):
+                model.network(**batch)
     hook.remove()
+    return _counting(found, batches)
+
+
+def _outputs(
+    model: TrainedModel, linears: list[torch.nn.Linear], batches: list[dict[str, torch.Tensor]]
+) -> list[torch.Tensor]:
+    """What comes out of each matrix at every token that counts: [N, width] each."""
+    found: list[list[torch.Tensor]] = [[] for _ in linears]
+    hooks = [
+        linear.register_forward_hook(lambda _m, _i, output, seen=seen: seen.append(output))
+        for linear, seen in zip(linears, found, strict=True)
+    ]
+    with torch.inference_mode():
+        for batch in batches:
+            model.network(**batch)
+    for hook in hooks:
+        hook.remove()
+    return [_counting(seen, batches) for seen in found]
+
+
+def _counting(found: list[torch.Tensor], batches: list[dict[str, torch.Tensor]]) -> torch.Tensor:
+    """Rows of [B, T, width] tensors that are no padding."""
+    kept = []
+    for values, batch in zip(found, batches, strict=True):
+        flat, mask = values.reshape(-1, values.shape[-1]), batch.get("attention_mask")
+        kept.append(flat if mask is None else flat[mask.reshape(-1).bool()])
     return torch.cat(kept)
 
 
 def _solve(linear: torch.nn.Linear, inputs: torch.Tensor, outputs: torch.Tensor) -> None:
     """Ridge regression towards the weights that are there, so that little data changes little."""
-    x, y = inputs.double(), outputs.double()
-    mean_x, mean_y = x.mean(dim=0), y.mean(dim=0)
-    x, y = x - mean_x, y - mean_y
-    before = linear.weight.double()
-    gram = x.T @ x
+    mean_x, mean_y = inputs.mean(dim=0), outputs.mean(dim=0)
+    x, y = inputs - mean_x, outputs - mean_y
+    before = linear.weight.detach()
+    gram = (x.T @ x).double()
     ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
-    change = torch.linalg.solve(gram + ridge, x.T @ (y - x @ before.T)).T
+    change = torch.linalg.solve(gram + ridge, (x.T @ (y - x @ before.T)).double()).T
     with torch.no_grad():
         linear.weight += change.to(linear.weight.dtype)
         if linear.bias is not None:
-            linear.bias.copy_((mean_y - linear.weight.double() @ mean_x).to(linear.bias.dtype))
+            linear.bias.copy_(mean_y - linear.weight @ mean_x)

@@ -108,7 +108,7 @@ def test_few_widths_serve_all_lengths() -> None:
 
 def test_several_workers_share_a_batch_of_like_rows() -> None:
     plan = planned_batches(rows([16] * 32), BatchLimits(512, 32, 16, workers=2))
-    assert [len(batch) for batch in plan] == [8, 8, 8, 8]
+    assert [len(batch) for batch in plan] == [16, 16]
     plan = planned_batches(rows([16] * 32), BatchLimits(512, 32, 16, workers=1))
     assert [len(batch) for batch in plan] == [32]
 

@@ -52,7 +52,8 @@ def planned_batches(features: Sequence[Features], limits: BatchLimits) -> list[l
     most = limits.tokens
     if limits.workers > 1:
         total = sum(width * len(group) for width, group in groups.items())
-        most = min(most, max(LEAST_TOKENS, total // (2 * limits.workers)))
+        parts = limits.workers * (1 if len(groups) == 1 else 2)  # unlike ones need room to even out
+        most = min(most, max(LEAST_TOKENS, -(-total // parts)))
     batches: list[list[int]] = []
     for width in sorted(groups, reverse=True):
         group, first = groups[width], 0

@@ -64,7 +64,12 @@ LIGHT_FOLDERS = ("errors", "plugs", "runtime", "recipe", "cli")
 
 _TORCH = "imported only when a model is made, loaded or trained"
 LEAVES: dict[str, tuple[set[str], str]] = {
+    "compress/gates.py": ({"torch"}, _TORCH),
+    "compress/importance.py": ({"torch"}, _TORCH),
+    "compress/reconstruct.py": ({"torch"}, _TORCH),
+    "compress/teaching.py": ({"torch"}, _TORCH),
     "models/attention.py": ({"torch"}, _TORCH),
+    "models/importing.py": ({"torch"}, _TORCH),
     "models/checkpoint.py": ({"torch"}, _TORCH),
     "models/dropout.py": ({"torch"}, _TORCH),
     "models/network.py": ({"torch"}, _TORCH),

@@ -100,6 +100,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "evaluate: {limits: {accuracy: 0.99}}     # and 0.93 was reached",
         "evaluate: {limits: {accuracy: 0.92}}     # or effort: thorough",
     ),
+    "MW-503": (
+        "compress: {max_drop: 0.1, limits: {p95_ms: 0.1}}",
+        "compress: {max_drop: 1.0, limits: {p95_ms: 1.0}}   # the message says what is reachable",
+    ),
     "MW-601": ("mw serve runs/my-run", "mw serve runs/my-run/bundle"),
     "MW-602": (
         "a bundle whose model file was copied only in part",
@@ -115,6 +119,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "MW-605": ("mw predict BUNDLE --variant int8", "mw predict BUNDLE --variant onnx-int8"),
     "MW-606": ('{"txt": "hello"}', '{"text": "hello"}'),
+    "MW-607": (
+        "mw verify BUNDLE                 # on a processor without the instructions of the proof",
+        "mw run recipe.yaml               # compress on a machine of the kind that will serve",
+    ),
     "MW-701": ("{'inputs': ['hello']}        # not JSON", '{"inputs": ["hello"]}'),
     "MW-702": ('{"inputs": "hello"}', '{"inputs": ["hello"]}'),
     "MW-703": (

@@ -165,10 +165,10 @@ def _key_fix(
 
 def _elsewhere(key: str, folded: str, at: tuple[Path, Path]) -> str:
     """Where in a recipe this key stands, by its own name or by another tool's word for it."""
+    if known := FIELD_WORDS.get(folded, FIELD_WORDS.get(key, "")):
+        return known
     exact = [path for path in _all_keys() if path[-1] == folded and path[:-1] != at[1]]
-    if exact:
-        return dotted(exact[0])
-    return FIELD_WORDS.get(folded, FIELD_WORDS.get(key, ""))
+    return dotted(exact[0]) if exact else ""
 
 
 def _all_keys() -> list[Path]:

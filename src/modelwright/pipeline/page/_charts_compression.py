@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -35,21 +36,12 @@ def front(told: Mapping[str, Any]) -> Markup:
     parts += _ticks(x)
     parts += _limits(told, x, y)
     parts.append(_line(points, x, y))
-    parts.append(
-        _dot(
-            x, y, before["latency"]["p50_ms"], before["tuning"]["value"],
-            _radius(before["bytes"], most), "dot whole", before["label"], before,
-        )
-    )  # fmt: skip
+    place = _Place(x, y, most)
+    parts.append(_dot(place, "dot whole", before["tuning"]["value"], before))
     for point in sorted(points, key=lambda one: -one["bytes"]):
         css = "dot chosen" if point["id"] == told["chosen"] else "dot"
         css += "" if (point.get("certified") or {}).get("passed") else " unproven"
-        parts.append(
-            _dot(
-                x, y, point["latency"]["p50_ms"], point["tuning"]["value"],
-                _radius(point["bytes"], most), css, point["label"], point,
-            )
-        )  # fmt: skip
+        parts.append(_dot(place, css, point["tuning"]["value"], point))
     return chart(HEIGHT, parts, css="front", label="quality, latency and size of every model tried")
 
 
@@ -114,25 +106,28 @@ def _line(points: Sequence[Mapping[str, Any]], x: Scale, y: Scale) -> Markup:
     return stretched(HEIGHT, [polyline(path, "front-line")])
 
 
-def _radius(size: float, most: float) -> float:
-    return round(max(4.0, LARGEST * math.sqrt(size / most)), 1)
+@dataclass(frozen=True)
+class _Place:
+    """Where points lie, and how large the largest form is."""
+
+    x: Scale
+    y: Scale
+    most: int
 
 
-def _dot(
-    x: Scale, y: Scale, latency: float, value: float, radius: float, css: str, label: str,
-    point: Mapping[str, Any],
-) -> Markup:  # fmt: skip
-    test = point.get("certified") or {}
-    facts = [label, f"{latency:.3g} ms", f"{point['bytes'] / 1e6:.1f} MB", f"{value:.4f}"]
+def _dot(place: _Place, css: str, value: float, point: Mapping[str, Any]) -> Markup:
+    """A circle for a point; `value` is its quality."""
+    latency, size, test = point["latency"]["p50_ms"], point["bytes"], point.get("certified") or {}
+    facts = [point["label"], f"{latency:.3g} ms", f"{size / 1e6:.1f} MB", f"{value:.4f}"]
     if test:
         sign = "≤" if test.get("passed") else "?"
         facts.append(f"−{test['bound_points']:.2f} {sign}")
     return tag(
         "circle",
         title(*facts),
-        cx=x.percent(latency),
-        cy=round(y.at(value), 1),
-        r=radius,
+        cx=place.x.percent(latency),
+        cy=round(place.y.at(value), 1),
+        r=round(max(4.0, LARGEST * math.sqrt(size / place.most)), 1),
         class_=css,
         tabindex=0,
         role="button",

@@ -17,12 +17,57 @@ from modelwright.compress.proof import (
     export_equals_torch,
     form_against_network,
     mask_equals_cut,
+    stages_of,
     vocabulary_exact,
 )
 from modelwright.compress.session import Part
 from modelwright.models.checkpoint import TrainedModel
 
 Rows = list[dict[str, Any]]
+
+
+@pytest.mark.slow
+def test_every_stage_of_a_path_is_proven(
+    teacher: TrainedModel, material: Material, tiny_dataset: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    from modelwright.compress.points import Workshop, allowed_passes
+    from modelwright.compress.session import CompressRequest, Session
+    from modelwright.recipe.schema import Compress
+
+    request = CompressRequest(
+        Compress(),
+        teacher,
+        {},
+        tiny_dataset,
+        "quick",
+        0,
+        [],
+        tmp_path / "out",
+        tmp_path / "scratch",
+    )
+    rows = list(material.rows[:40])
+    names = ("vocabulary", "layers", "heads", "ffn", "fp32", "bf16")
+    session = Session(request, material, rows, rows, [])
+    workshop = Workshop(session, allowed_passes({name: {} for name in names}, teacher))
+    neurons = [list(range(0, 512, 3))]
+    path = [
+        {"pass": "vocabulary", "choice": {"common": 0}},
+        {"pass": "layers", "choice": {"kept": [1]}},
+        {"pass": "heads", "choice": {"kept": [[0, 2]]}},
+        {"pass": "ffn", "choice": {"kept": neurons, "reconstruct": True}},
+        {"pass": "fp32", "choice": {}},
+    ]
+    chosen = session.part(workshop.open(path), rows)
+    proof = stages_of(workshop, path, session.part(teacher, rows), chosen)
+    assert [stage["what"] for stage in proof["stages"]] == [
+        "vocabulary exact",
+        "mask equals cut",
+        "export equals torch",
+    ]
+    assert all(stage["holds"] for stage in proof["stages"])
+    assert proof["coverage"] == {"held_out_rows": 40, "rows_unchanged": 40, "share": 1.0}
+    assert proof["fusions"] == {"attention": 1, "layers": 1}
 
 
 @pytest.fixture

@@ -111,3 +111,44 @@ def material(
         settings=settings_like(tiny_training, teacher, len(rows), 0),
         tuning=tiny_dataset.rows("validation"),
     )
+
+
+LABELS = ("card", "refund", "transfer")
+SENTENCES = [
+    {"text": f"{start} {label} {end}", "label": label}
+    for label in LABELS
+    for start in ("where is my", "i lost the", "please help with a")
+    for end in ("now", "please", "again and again", "")
+]
+
+
+@pytest.fixture(scope="session")
+def learnt() -> TrainedModel:
+    """A BERT of two layers that has learnt three classes by heart; copy it before changing it."""
+    import torch
+
+    from modelwright import plugs
+    from modelwright.models.bases import resolve
+    from modelwright.models.preparing import Shape, prepare
+    from modelwright.tasks import LossSettings, TaskSpec
+
+    torch.manual_seed(0)
+    task = plugs.load("task", "text-classification").cls(TaskSpec(labels=LABELS))
+    base, shape = resolve("scratch:tiny", "text", Path()), Shape(max_tokens=32, vocabulary=150)
+    model = prepare(base, task, shape, [row["text"] for row in SENTENCES])
+    features = task.encode([row["text"] for row in SENTENCES], model.encoder)
+    inputs = {key: torch.from_numpy(array) for key, array in model.collate(features).items()}
+    targets = torch.tensor([LABELS.index(row["label"]) for row in SENTENCES])
+    optimizer = torch.optim.AdamW(model.network.train().parameters(), lr=1e-3)
+    for _ in range(25):
+        task.loss(model.network(**inputs), targets, LossSettings()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.network.eval()
+    return model
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[dict[str, Any]]:
+    """The rows that `learnt` has learnt."""
+    return SENTENCES

@@ -52,7 +52,9 @@ class OpenVINO(Engine):
         graph = _core().read_model(str(folder / self.suffix))
         self._width_of = graph.inputs[0].any_name
         self._any: Any = _Compiled(graph, given)
-        self._one_row: dict[int, Any] = {width: _Compiled(graph, given, width) for width in settings.widths}
+        self._one_row: dict[int, Any] = {
+            width: _Compiled(graph, given, width) for width in settings.widths
+        }
         self._in_flight = 2 * streams if streams > 1 else 1
         self.limits = BatchLimits(
             settings.tokens or TOKENS,

@@ -83,27 +83,27 @@ def test_a_token_heads_padding_is_cut_off_and_a_class_heads_logits_are_kept() ->
 def test_planned_batches_hold_every_row_once_in_few_shapes(
     lengths: list[int], tokens: int, workers: int, alone: int
 ) -> None:
-    limits = BatchLimits(tokens, 32, 16, workers, alone)
+    limits = BatchLimits(tokens, 32, 8, workers, alone)
     batches = planned_batches(rows(lengths), limits)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
-        (width,) = {width_of(lengths[i], 16) for i in batch}
+        (width,) = {width_of(lengths[i], 8) for i in batch}
         assert len(batch) in {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}
         assert len(batch) == 1 or (len(batch) * width <= tokens and width > alone)
 
 
 @given(length=st.integers(1, 4096))
 def test_a_width_is_the_next_multiple_or_at_most_an_eighth_more(length: int) -> None:
-    width = width_of(length, 16)
-    assert length <= width <= max(length + 15, length * 9 / 8)
-    assert width == 8 if length <= 8 else width % 16 == 0
-    assert width_of(width, 16) == width
+    width = width_of(length, 8)
+    assert length <= width <= max(length + 7, length * 9 / 8)
+    assert width == 4 if length <= 4 else width % 8 == 0
+    assert width_of(width, 8) == width
 
 
 def test_few_widths_serve_all_lengths() -> None:
-    widths = {width_of(length, 16) for length in range(1, 513)}
-    assert {8, 16, 32, 48, 64, 128, 256, 512} <= widths
-    assert len(widths) == 25
+    widths = {width_of(length, 8) for length in range(1, 513)}
+    assert {4, 8, 16, 24, 32, 48, 64, 128, 256, 512} <= widths
+    assert len(widths) == 33
 
 
 def test_several_workers_share_a_batch_of_like_rows() -> None:

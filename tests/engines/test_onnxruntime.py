@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from modelwright import plugs
 from modelwright.engines import Bundle
+from modelwright.engines._runtime import RuntimeSettings, write_runtime
 
 CLS = plugs.load("engine", "onnxruntime").cls
 
@@ -64,3 +66,18 @@ def test_a_bundle_runs_rows_in_order_whatever_their_lengths(
     assert [one["label"] for one in together] == [one["label"] for one in alone]
     assert bundle.predict([]) == []
     bundle.close()
+
+
+def test_streams_run_batches_side_by_side_with_the_same_answers(
+    tiny_bundle: Path, tmp_path: Path, engine: Any
+) -> None:
+    place = tmp_path / "onnx-fp32"
+    shutil.copytree(tiny_bundle / "variants" / "onnx-fp32", place)
+    write_runtime(place, RuntimeSettings(threads=2, streams=2))
+    streams = CLS(place, threads=2)
+    assert streams.limits.workers == 2
+    batches = [batch(1 + i % 4, 3 + i) for i in range(40)]
+    pairs = zip(engine.run_many(batches), streams.run_many(iter(batches)), strict=True)
+    assert all(np.allclose(one, other, atol=1e-5) for one, other in pairs)
+    streams.close()
+    assert CLS(place, threads=1).limits.workers == 1

@@ -13,6 +13,7 @@ import torch
 
 from modelwright import plugs
 from modelwright.engines._bundle import open_variant
+from modelwright.formats import _onnx, _openvino
 from modelwright.models.bases import resolve
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.models.preparing import Shape, prepare
@@ -111,3 +112,36 @@ def test_a_vocabulary_of_a_few_pieces_can_be_exported(tmp_path: Path) -> None:
     model = prepare(base, task, Shape(max_tokens=16, vocabulary=12), ["ab", "ba"])
     assert model.network.backbone.config.vocab_size < 32
     written(model, tmp_path, int8=False)
+
+
+def uneven(model: TrainedModel) -> TrainedModel:
+    """The model with 1 and 3 heads, 32 and 480 neurons in its two layers."""
+    from copy import deepcopy
+
+    network = deepcopy(model.network)
+    family, backbone = plugs.load("family", "bert").cls, network.backbone
+    family.keep_heads(backbone, 0, [1])
+    family.keep_heads(backbone, 1, [0, 2, 3])
+    family.keep_neurons(backbone, 0, list(range(32)))
+    family.keep_neurons(backbone, 1, list(range(480)))
+    return TrainedModel(model.task, model.encoder, network)
+
+
+@pytest.mark.parametrize(("name", "engine"), [("onnx", "onnxruntime"), ("openvino", "openvino")])
+def test_layers_of_different_sizes_are_fused_too(
+    trained: TrainedModel, tmp_path: Path, name: str, engine: str
+) -> None:
+    cut = uneven(trained)
+    plug = plugs.load("format", name)
+    draft = plug.cls(plug.config()).write(cut, tmp_path)[0]
+    place = tmp_path / draft.name
+    found = (
+        _onnx.fused_attention(place / "model.onnx")
+        if name == "onnx"
+        else _openvino.fusions(place, cut)["attention"]
+    )
+    assert found == 2
+    variant = open_variant(place, engine, cut.task, cut.encoder)
+    features = variant.encode(TEXTS)
+    pairs = zip(cut.logits(features), variant.logits(features), strict=True)
+    assert max(np.abs(one - other).max() for one, other in pairs) < 1e-4

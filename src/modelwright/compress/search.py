@@ -17,6 +17,7 @@ from modelwright.compress.importance import importance
 from modelwright.compress.points import Point, Step, Workshop
 from modelwright.compress.shapes import Costs, Shape, front, shaped, spread_layers
 from modelwright.models.checkpoint import TrainedModel
+from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import say
 
 EXACT = "fp32"
@@ -34,9 +35,12 @@ FINALIST_FORMS = 2
 SHORT_EPOCHS, SHORT_ROWS = 2.0, 24_000
 LONG_EPOCHS, LONG_LEAST = 20.0, 2.0
 SHORT_SHARE, RESERVE_SHARE, RESERVE_LEAST = 0.25, 0.12, 30.0
-MOST_SHORT, MOST_LONG = 4, 4
-SLACK_POINTS = 2.0
+MOST_SHORT, MOST_LONG = 3, 4
+SLACK_POINTS = 1.0
 """What a short lesson may lose beyond the limit: a long one wins it back (docs/lab.md)."""
+LIKELY = 0.5
+FIRST_LOST = 0.25
+"""Where on the front lessons begin: half of 6 layers at three quarters of their width, about."""
 
 
 @dataclass
@@ -226,7 +230,7 @@ class Search:
         """Halve the front by short lessons; the place of the strongest cut that holds."""
         low, high = -1, len(shapes)
         budget = SHORT_SHARE * self._session.left
-        place, taught = len(shapes) // 2, 0
+        place, taught = _nearest(shapes, FIRST_LOST), 0
         while high - low > 1 and taught < MOST_SHORT:
             needed = self._lesson_time(shapes[place], self._short_epochs)
             if taught and (not self._room(needed) or taught * needed > budget):
@@ -239,28 +243,37 @@ class Search:
 
     def _long(self, shapes: Sequence[Shape], place: int) -> None:
         """Long lessons, stronger cuts while they are likely to be proven, milder ones else."""
-        tried: set[int] = set()
+        low, high = -1, len(shapes)
         for number in range(MOST_LONG):
-            lessons = max(1, 2 - number)
-            epochs = self._long_epochs(shapes[place], lessons)
+            epochs = self._kept_choice(
+                f"long-{number}", self._long_epochs(shapes[place], lessons=max(1, 2 - number))
+            )
             if epochs < LONG_LEAST:
                 return
-            lesson = self._lesson(shapes, place, epochs, after_short=True)
-            tried.add(place)
-            forms = self.forms[1:FINALIST_FORMS]
-            points = [lesson.point]
-            points += [
-                self._measure(lesson.path, form, lesson.shape.label, lesson.point)
-                for form in forms
-                if self._room(0)
-            ]
-            rows = len(self._session.certification)
-            likely = max(chance(p, rows, self._compress.max_drop) for p in points)
-            step = 1 if likely > 0.5 else -1
-            following = [p for p in _beyond(place, step, len(shapes)) if p not in tried]
-            if not following:
+            likely = self._finished(shapes, place, epochs)
+            low, high = (place, high) if likely > LIKELY else (low, place)
+            if high - low <= 1:
                 return
-            place = following[0]
+            place = (low + high) // 2
+
+    def _kept_choice(self, name: str, value: float) -> float:
+        """A choice that hung on the clock; a search that goes on makes it as before."""
+        path = self._session.request.scratch / "choices.json"
+        known = read_json(path) if path.is_file() else {}
+        if name not in known:
+            known[name] = value
+            write_json(path, known)
+        return float(known[name])
+
+    def _finished(self, shapes: Sequence[Shape], place: int, epochs: float) -> float:
+        """Give a shape its long lesson and its forms; the chance that one of them is proven."""
+        lesson = self._lesson(shapes, place, epochs, after_short=True)
+        points = [lesson.point]
+        for form in self.forms[1:FINALIST_FORMS]:
+            if self._room(0):
+                points.append(self._measure(lesson.path, form, lesson.shape.label, lesson.point))
+        rows = len(self._session.certification)
+        return max(chance(point, rows, self._compress.max_drop) for point in points)
 
     @property
     def _short_epochs(self) -> float:
@@ -312,6 +325,6 @@ def _step(name: str, **choice: Any) -> Step:
     return {"pass": name, "choice": choice}
 
 
-def _beyond(place: int, step: int, count: int) -> list[int]:
-    """Places from here on in one direction."""
-    return list(range(place + step, count if step > 0 else -1, step))
+def _nearest(shapes: Sequence[Shape], lost: float) -> int:
+    """The place on the front that loses about so much."""
+    return min(range(len(shapes)), key=lambda place: abs(shapes[place].lost - lost))

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from modelwright.compress.importance import Importance
 from modelwright.compress.masks import search_masks
+from modelwright.runtime.libraries import require
 
 TRIALS = 120
 SHARES = (1.0, 0.75, 0.6, 0.5, 0.4, 0.3, 0.22)
 MULTIPLE = 32
-DEPTH = 0.45
+DEPTH = 0.8
 """How much leaving out layers counts, against importance lost within the kept ones.
 
 The square of the share of layers left out, times this. Layers come back in lessons far better than
-their importance tells: with it, 2 of 6 layers rank with 3 of 6 at a third of their width, as they
-did when all were taught alike (docs/lab.md).
+their importance tells: with it, 2 of 6 layers rank between 3 of 6 at half and at a third of their
+width, as they did when all were taught alike (docs/lab.md).
 """
 
 
@@ -93,15 +95,14 @@ def front(importance: Importance, costs: Costs, cuts: frozenset[str], seed: int)
         cuts: which of layers, heads, ffn may be cut.
         seed: of the search.
     """
-    import optuna
-
+    optuna: Any = require("optuna", "compress")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     depth = len(importance.neurons)
     sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=24)
     study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
     found: dict[tuple[int, float], Shape] = {}
 
-    def judge(trial: optuna.Trial) -> tuple[float, float]:
+    def judge(trial: Any) -> tuple[float, float]:
         count = trial.suggest_int("layers", 1 if "layers" in cuts else depth, depth)
         width = {"heads", "ffn"} & cuts
         share = trial.suggest_categorical("share", SHARES if width else (1.0,))

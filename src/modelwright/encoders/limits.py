@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FEW_WIDTHS = 16
+FEW_WIDTHS = 8
 """The `multiple` of engines that like few shapes."""
 
 

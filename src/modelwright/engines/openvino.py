@@ -50,9 +50,11 @@ class OpenVINO(Engine):
         _, streams = settings.placed(threads)
         given = properties(settings, threads)
         graph = _core().read_model(str(folder / self.suffix))
-        self._names = [port.any_name for port in graph.inputs]
-        self._any: Any = _Compiled(_core().compile_model(graph, "CPU", given))
-        self._one_row = {width: _for_one_row(graph, width, given) for width in settings.widths}
+        self._width_of = graph.inputs[0].any_name
+        self._any: Any = _Compiled(graph, given)
+        self._one_row: dict[int, Any] = {
+            width: _Compiled(graph, given, width) for width in settings.widths
+        }
         self._in_flight = 2 * streams if streams > 1 else 1
         self.limits = BatchLimits(
             settings.tokens or TOKENS,
@@ -63,26 +65,22 @@ class OpenVINO(Engine):
         )
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        compiled = self._fitting(inputs)
-        request = compiled.request()
-        self._give(request, inputs)
-        request.infer()
-        return compiled.take(request)
+        request = self._fitting(inputs).request(inputs)
+        request.infer.infer()
+        return request.logits()
 
     def run_many(self, batches: Iterable[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
         if self._in_flight == 1:
             return [self.run(inputs) for inputs in batches]
         found: list[np.ndarray] = []
-        started: deque[Any] = deque()
+        started: deque[_Request] = deque()
         for inputs in batches:
             if len(started) == self._in_flight:
-                found.append(_taken(*started.popleft()))
-            compiled = self._fitting(inputs)
-            request = compiled.request()
-            self._give(request, inputs)
-            request.start_async()
-            started.append((compiled, request))
-        found.extend(_taken(*each) for each in started)
+                found.append(started.popleft().awaited())
+            request = self._fitting(inputs).request(inputs)
+            request.infer.start_async()
+            started.append(request)
+        found.extend(request.awaited() for request in started)
         return found
 
     def close(self) -> None:
@@ -90,47 +88,68 @@ class OpenVINO(Engine):
 
     def _fitting(self, inputs: Mapping[str, np.ndarray]) -> Any:
         if self._one_row:
-            shape = inputs[self._names[0]].shape
-            if shape[0] == 1:
-                return self._one_row.get(shape[1], self._any)
+            rows, width = inputs[self._width_of].shape
+            if rows == 1:
+                return self._one_row.get(width, self._any)
         return self._any
-
-    def _give(self, request: Any, inputs: Mapping[str, np.ndarray]) -> None:
-        tensor = _tensor()
-        for place, name in enumerate(self._names):
-            request.set_input_tensor(place, tensor(inputs[name]))
 
 
 class _Compiled:
-    """A compiled graph and its requests that nobody uses now."""
+    """A compiled graph and its requests that nobody uses now.
 
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self._idle: SimpleQueue[Any] = SimpleQueue()
+    Args:
+        graph: of any shape.
+        given: properties.
+        width: of the one row that it is compiled for, which leaves less to decide at every call.
+    """
 
-    def request(self) -> Any:
+    def __init__(self, graph: Any, given: Mapping[str, Any], width: int = 0) -> None:
+        if width:
+            graph = graph.clone()
+            graph.reshape({port.any_name: [1, width] for port in graph.inputs})
+        self.model = _core().compile_model(graph, "CPU", dict(given))
+        self.names = [port.any_name for port in graph.inputs]
+        self.fixed = width > 0
+        self.idle: SimpleQueue[_Request] = SimpleQueue()
+
+    def request(self, inputs: Mapping[str, np.ndarray]) -> _Request:
+        """A request that holds these inputs."""
         try:
-            return self._idle.get_nowait()
+            request = self.idle.get_nowait()
         except Empty:
-            return self.model.create_infer_request()
+            request = _Request(self)
+        request.take(inputs)
+        return request
 
-    def take(self, request: Any) -> np.ndarray:
-        """A copy of the logits; the request is free again."""
-        logits = request.get_output_tensor(0).data.copy()
-        self._idle.put(request)
+
+class _Request:
+    """One run of a compiled graph; with a fixed shape its own arrays are written and read."""
+
+    def __init__(self, compiled: _Compiled) -> None:
+        self.compiled = compiled
+        self.infer: Any = compiled.model.create_infer_request()
+        places = range(len(compiled.names)) if compiled.fixed else ()
+        self.arrays = [self.infer.get_input_tensor(place).data for place in places]
+
+    def take(self, inputs: Mapping[str, np.ndarray]) -> None:
+        names = self.compiled.names
+        if self.arrays:
+            for array, name in zip(self.arrays, names, strict=True):
+                array[:] = inputs[name]
+            return
+        tensor = _tensor()
+        for place, name in enumerate(names):
+            self.infer.set_input_tensor(place, tensor(inputs[name]))
+
+    def awaited(self) -> np.ndarray:
+        self.infer.wait()
+        return self.logits()
+
+    def logits(self) -> np.ndarray:
+        """A copy of the result; the request is free again."""
+        logits = self.infer.get_output_tensor(0).data.copy()
+        self.compiled.idle.put(self)
         return logits
-
-
-def _taken(compiled: _Compiled, request: Any) -> np.ndarray:
-    request.wait()
-    return compiled.take(request)
-
-
-def _for_one_row(graph: Any, width: int, given: dict[str, Any]) -> _Compiled:
-    """The graph compiled for one row of a width: less to decide at every call."""
-    own = graph.clone()
-    own.reshape({port.any_name: [1, width] for port in own.inputs})
-    return _Compiled(_core().compile_model(own, "CPU", given))
 
 
 def properties(settings: RuntimeSettings, threads: int = 0) -> dict[str, Any]:

@@ -43,11 +43,12 @@ def usual_widths(piece: Piece, features: Sequence[Features], bytes_each: int) ->
     """
     from modelwright.encoders.batches import length_of, width_of
 
-    layers = piece.model.network.backbone.modules()
+    layers: Any = piece.model.network.backbone.modules()
+    encoder: Any = piece.model.encoder
     weights = sum(m.weight.numel() for m in layers if type(m).__name__ == "Linear")
     if piece.model.task.modality != "text" or weights * bytes_each > SMALL_BYTES:
         return ()
-    longest = piece.model.encoder.settings.max_tokens
+    longest = encoder.settings.max_tokens
     counts = Counter(width_of(length_of(feature), FEW_WIDTHS) for feature in features)
     most = counts.most_common(MOST_WIDTHS)
     usual = [width for width, n in most if n >= USUAL * len(features) and width <= longest]

@@ -237,6 +237,7 @@ def speed_rows(case: Case, found: dict[str, Any]) -> list[dict[str, Any]]:
                 judged="ratio", **found["against_eager"][OURS][kind],
                 p95_ms=ours[kind]["p95_ms"], peer_p95_ms=eager[kind]["p95_ms"],
                 calls=ours[kind]["calls"], variant=found["variant"], threads=found["threads"],
+                load_before_and_after=found["load"],
             )
         )  # fmt: skip
     texts = found["with_tokens"]

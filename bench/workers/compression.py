@@ -122,7 +122,7 @@ def keep(path: Path, features: Sequence[Any], labels: Sequence[int], batch: int)
 
 def measure(options: argparse.Namespace, model: TrainedModel, data: Dataset) -> dict[str, Any]:
     """Everything that is measured of one set."""
-    rows = data.rows("test")
+    rows, load = data.rows("test"), os.getloadavg()[0]
     name, variant = opened(options)
     eager, ours = Local(EAGER, Eager(model)), Local(OURS, variant)
     peers, failed = open_peers(options)
@@ -156,6 +156,7 @@ def measure(options: argparse.Namespace, model: TrainedModel, data: Dataset) -> 
         "failed": failed,
         "variant": name,
         "threads": cores(),
+        "load": [load, os.getloadavg()[0]],
     }
 
 

@@ -33,11 +33,12 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_a_ratio_is_of_medians_or_of_rates_and_lies_in_its_interval(module: Any) -> None:
     turns = module("workers/_turns.py")
-    slow = turns.Times([[0.010, 0.011], [0.010, 0.012]], [[1, 1], [1, 1]])
-    fast = turns.Times([[0.001, 0.001], [0.002, 0.001]], [[1, 1], [1, 1]])
+    slow = turns.Times([[0.010, 0.011], [0.010, 0.012]], [[1, 1], [1, 1]], [[0, 1], [0, 1]])
+    fast = turns.Times([[0.001, 0.001], [0.002, 0.001]], [[1, 1], [1, 1]], [[0, 1], [0, 1]])
     by_median = turns.ratio(slow, fast, "p50_ms")
     assert by_median["ratio"] == pytest.approx(10.5)
     assert by_median["low"] <= by_median["ratio"] <= by_median["high"]
+    assert by_median["ratio_of_quickest"] == pytest.approx(0.021 / 0.002)
     assert turns.ratio(slow, fast, "per_second")["ratio"] == pytest.approx(0.043 / 0.005)
 
 

@@ -78,42 +78,44 @@ def test_a_token_heads_padding_is_cut_off_and_a_class_heads_logits_are_kept() ->
     lengths=st.lists(st.integers(1, 300), min_size=1, max_size=80),
     tokens=st.integers(1, 1024),
     workers=st.integers(1, 4),
+    alone=st.sampled_from([0, 8, 32]),
 )
 def test_planned_batches_hold_every_row_once_in_few_shapes(
-    lengths: list[int], tokens: int, workers: int
+    lengths: list[int], tokens: int, workers: int, alone: int
 ) -> None:
-    limits = BatchLimits(tokens, 32, 4, workers)
+    limits = BatchLimits(tokens, 32, 16, workers, alone)
     batches = planned_batches(rows(lengths), limits)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
-        widths = {width_of(lengths[i], 4) for i in batch}
-        assert len(widths) == 1
-        assert len(batch) in {1, 2, 4, 8, 16, 32}
-        assert len(batch) == 1 or len(batch) * widths.pop() <= tokens
+        (width,) = {width_of(lengths[i], 16) for i in batch}
+        assert len(batch) in {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}
+        assert len(batch) == 1 or (len(batch) * width <= tokens and width > alone)
 
 
 @given(length=st.integers(1, 4096))
-def test_a_width_is_a_multiple_and_at_most_an_eighth_more(length: int) -> None:
-    width = width_of(length, 4)
-    assert length <= width <= max(length + 3, length * 9 / 8)
-    assert width % 4 == 0
-    assert width_of(width, 4) == width
+def test_a_width_is_the_next_multiple_or_at_most_an_eighth_more(length: int) -> None:
+    width = width_of(length, 16)
+    assert length <= width <= max(length + 15, length * 9 / 8)
+    assert width == 8 if length <= 8 else width % 16 == 0
+    assert width_of(width, 16) == width
 
 
 def test_few_widths_serve_all_lengths() -> None:
-    assert len({width_of(length, 4) for length in range(1, 513)}) == 40
+    widths = {width_of(length, 16) for length in range(1, 513)}
+    assert {8, 16, 32, 48, 64, 128, 256, 512} <= widths
+    assert len(widths) == 25
 
 
 def test_several_workers_share_a_batch_of_like_rows() -> None:
-    plan = planned_batches(rows([16] * 32), BatchLimits(512, 32, 4, workers=2))
-    assert [len(batch) for batch in plan] == [8, 8, 8, 8]
-    plan = planned_batches(rows([16] * 32), BatchLimits(512, 32, 4, workers=1))
+    plan = planned_batches(rows([16] * 32), BatchLimits(512, 32, 16, workers=2))
+    assert [len(batch) for batch in plan] == [16, 16]
+    plan = planned_batches(rows([16] * 32), BatchLimits(512, 32, 16, workers=1))
     assert [len(batch) for batch in plan] == [32]
 
 
 def test_a_padded_width_stays_within_the_models_longest_input(
     make: Callable[..., TextEncoder],
 ) -> None:
-    arrays = collate(rows([9]), make("byte-level", max_tokens=10), multiple=4)
+    arrays = collate(rows([9]), make("byte-level", max_tokens=10), multiple=16)
     assert arrays["input_ids"].shape == (1, 10)
     assert arrays["attention_mask"].tolist() == [[1] * 9 + [0]]

@@ -47,25 +47,26 @@ def test_a_batch_gives_float32_logits(folder: Path, rows: int, tokens: int) -> N
 def test_the_callers_threads_win_over_what_the_folder_says(folder: Path) -> None:
     assert CLS(folder, threads=1).limits.workers == 1
     assert CLS(folder, threads=2).limits.workers == 2
-    compiled = CLS(folder, threads=1)._compiled
+    compiled = CLS(folder, threads=1)._any.model
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert compiled.get_property("ENABLE_CPU_PINNING") is False
 
 
 def test_fp32_is_meant_where_nothing_else_is_said(folder: Path) -> None:
     assert (
-        str(CLS(folder)._compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
+        str(CLS(folder)._any.model.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
     )
 
 
 @pytest.mark.parametrize("precision", ["f32", "bf16"])
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("widths", [(), (8, 16, 48)])
 def test_an_answer_is_the_same_to_the_last_bit_whatever_else_is_asked(
-    trained: TrainedModel, folder: Path, tmp_path: Path, precision: Any, threads: int
+    trained: TrainedModel, folder: Path, tmp_path: Path, precision: Any, threads: int, widths: Any
 ) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    write_runtime(tmp_path, RuntimeSettings(precision, 2, 2))
+    write_runtime(tmp_path, RuntimeSettings(precision, 2, 2, widths=widths))
     variant = open_variant(tmp_path, "openvino", trained.task, trained.encoder, threads=threads)
     features = variant.encode(TEXTS)
     together = variant.logits(features)
@@ -100,13 +101,14 @@ def test_a_closed_engine_holds_no_model(folder: Path) -> None:
     engine = CLS(folder, threads=1)
     engine.run(batch(1, 4))
     engine.close()
-    assert engine._compiled is None
+    assert engine._any is None
 
 
 def test_settings_are_kept_beside_the_model(tmp_path: Path) -> None:
     assert read_runtime(tmp_path) == RuntimeSettings()
-    write_runtime(tmp_path, RuntimeSettings("bf16", 2, 2, tokens=256))
-    assert read_runtime(tmp_path) == RuntimeSettings("bf16", 2, 2, tokens=256)
+    settings = RuntimeSettings("bf16", 2, 2, tokens=256, widths=(16, 32))
+    write_runtime(tmp_path, settings)
+    assert read_runtime(tmp_path) == settings
     assert set(json.loads((tmp_path / "runtime.json").read_text())) >= {
         "inference_precision", "threads", "streams"
     }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 pytest.importorskip("transformers")
@@ -27,3 +29,20 @@ def test_the_last_evaluation_within_chance_of_the_best_is_kept(
     values: list[float], rows: int, kept: bool
 ) -> None:
     assert within_chance(values, rows) is kept
+
+
+@pytest.mark.parametrize(("waited", "trims"), [(0.0, 0), (6.0, 1)])
+def test_a_long_epoch_gives_the_heap_back_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch, waited: float, trims: int
+) -> None:
+    from modelwright.train import loop
+
+    calls: list[int] = []
+    monkeypatch.setattr(loop, "trim_heap", lambda: calls.append(1))
+    run = SimpleNamespace(batches=SimpleNamespace(ends=[100]))
+    bar, stop = SimpleNamespace(advance=lambda: None), SimpleNamespace(raised=False)
+    watcher = loop._Watcher(run, bar, stop, None)  # type: ignore[arg-type]
+    watcher.trimmed -= waited
+    for step in (1, 2):
+        watcher.on_step_end(None, SimpleNamespace(global_step=step), SimpleNamespace())
+    assert len(calls) == trims

@@ -23,6 +23,7 @@ import torch
 from torch.nn import functional as F
 
 from modelwright import plugs
+from modelwright.models.families import Block
 from modelwright.models.network import Network
 from modelwright.tasks import LossSettings, Task
 
@@ -78,9 +79,10 @@ class Lesson:
         inputs, labelled = self._varied(inputs)
         weights = self.weights
         self.teacher.to(targets.device)
-        with torch.no_grad(), self._relations(self.teacher, weights.relation) as theirs:
+        heads = self._shared_heads(network)
+        with torch.no_grad(), self._relations(self.teacher, heads) as theirs:
             answers, states = self.teacher.states(**inputs)
-        with self._relations(network, weights.relation) as ours:
+        with self._relations(network, heads) as ours:
             logits, own = network.states(**inputs)
         mask = inputs.get("attention_mask")
         loss = self.soft(logits.float(), answers.float(), mask)
@@ -144,17 +146,30 @@ class Lesson:
     def _device(inputs: dict[str, torch.Tensor]) -> torch.device:
         return next(iter(inputs.values())).device
 
-    @contextmanager
-    def _relations(self, network: Network, wanted: float) -> Iterator[list[torch.Tensor]]:
-        """The value relations of the last layer, as log probabilities [B, R, T, T]."""
-        found: list[torch.Tensor] = []
+    def _shared_heads(self, network: Network) -> int:
+        """Groups into which the last layers' values of both divide; 0 to leave relations out."""
+        last = [self._last(each) for each in (network, self.teacher)]
+        if not self.weights.relation or None in last:
+            return 0
+        return math.gcd(*(block.heads for block in last if block is not None))
+
+    @staticmethod
+    def _last(network: Network) -> Block | None:
+        """The last layer's parts, where the family tells them."""
         kind = str(network.backbone.config.model_type)  # type: ignore[union-attr]
-        if not wanted or not plugs.exists("family", kind):
+        if not plugs.exists("family", kind):
+            return None
+        blocks: list[Block] = plugs.load("family", kind).cls.blocks(network.backbone)
+        return blocks[-1] if blocks else None
+
+    @contextmanager
+    def _relations(self, network: Network, heads: int) -> Iterator[list[torch.Tensor]]:
+        """The value relations of the last layer [B, R, T, T] in the list, after a forward pass."""
+        found: list[torch.Tensor] = []
+        block = self._last(network)
+        if not heads or block is None:
             yield found
             return
-        family = plugs.load("family", kind).cls
-        block = family.blocks(network.backbone)[-1]
-        heads = math.gcd(block.heads, family.blocks(self.teacher.backbone)[-1].heads)
         hook = block.value.register_forward_hook(
             lambda _module, _inputs, output: found.append(_relation(output, heads))
         )

@@ -24,6 +24,8 @@ class RuntimeSettings:
         streams: batches that run side by side, each on its part of the threads.
         tokens: most tokens of a batch, padding counted; 0 for the engine's own limit.
         rows: most rows of a batch; 0 for the engine's own limit.
+        widths: a graph of its own for one row of each of these widths; such rows are run one by
+            one, in batches too. Faster for small models, and as many times in memory.
     """
 
     inference_precision: Precision | None = None
@@ -31,6 +33,7 @@ class RuntimeSettings:
     streams: int = 1
     tokens: int = 0
     rows: int = 0
+    widths: tuple[int, ...] = ()
 
     def placed(self, threads: int = 0) -> tuple[int, int]:
         """Threads and streams on this machine; the caller's `threads` win if given."""
@@ -41,7 +44,10 @@ class RuntimeSettings:
 def read_runtime(folder: Path) -> RuntimeSettings:
     """The settings in a variant's folder; the defaults where there are none."""
     path = folder / FILE
-    return RuntimeSettings(**read_json(path)) if path.is_file() else RuntimeSettings()
+    if not path.is_file():
+        return RuntimeSettings()
+    values = read_json(path)
+    return RuntimeSettings(**{**values, "widths": tuple(values.get("widths", ()))})
 
 
 def write_runtime(folder: Path, settings: RuntimeSettings) -> None:

@@ -163,7 +163,7 @@ def write_form(
     settings = settings or RuntimeSettings()
     draft = Draft(f"openvino-{form}", "openvino", form, exact=form == "fp32")
     if form.endswith("-weights"):
-        graph = compress_weights(graph, 8 if form.startswith("int8") else 4)
+        graph = slim_embeddings(compress_weights(graph, 8 if form.startswith("int8") else 4))
     settings = replace(settings, inference_precision="bf16" if form == "bf16" else "f32")
     save(graph, variants / draft.name, settings, half=form in ("bf16", "fp16"))
     return draft

@@ -100,6 +100,11 @@ def resident_mb() -> float:
 def release_memory() -> None:
     """Give memory that is no longer used back to the system, where the C library can."""
     gc.collect()
+    trim_heap()
+
+
+def trim_heap() -> None:
+    """Give freed blocks of the C library's heap back, without looking for unused objects."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

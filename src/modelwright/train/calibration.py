@@ -2,7 +2,8 @@
 
 The steps are those of the training loop itself, on the largest batch (which decides the memory)
 and on batches at the 10th, 50th and 90th percentile of cost, with an evaluation and a checkpoint
-at the end; so whatever the loop spends is in the prediction.
+at the end; so whatever the loop spends is in the prediction. The libraries keep kernels for every
+shape that they have met, some megabytes a shape, so a few more shapes tell what all will take.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from modelwright.models.checkpoint import EVAL_TOKENS
 from modelwright.runtime.device import StopFlag
-from modelwright.runtime.machine import measured, resident_mb
+from modelwright.runtime.machine import measured, resident_mb, trim_heap
 from modelwright.runtime.progress import Bar
 from modelwright.train.batches import LengthBatches
 from modelwright.train.loop import SAVE_EVERY_S, fit
@@ -28,6 +29,11 @@ WARM_UP = 2
 VALIDATION_ROWS = 256
 MOST_FORWARD = 1024
 SHARES = (0.1, 0.5, 0.9)
+NEW_SHAPES = 8
+MOST_SHAPES = 85
+"""oneDNN keeps the last 1,024 kernels, and a layer takes about 12 a shape: forward and backward of
+its four matrix shapes."""
+MOST_COUNTED = 100_000
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,9 @@ def calibrate(request: TrainRequest, rows: int, steps: int) -> Calibration:
         forward_seconds_a_row=forward,
         encode_seconds_a_row=min(0.001, encode_seconds / sampled),
         label_check_seconds=_label_check(prepared, rows, forward),
-        peak_mb=max(usage.peak_mb, resident_mb()) + 0.0005 * rows,
+        peak_mb=max(usage.peak_mb, resident_mb())
+        + 0.0005 * rows
+        + _kernels_mb(prepared, trial, rows),
         parameters=sum(weight.numel() for weight in network.parameters()),
         modality=task.modality,
         usual=float(np.median(prepared.table.lengths)),
@@ -117,10 +125,15 @@ def calibrate(request: TrainRequest, rows: int, steps: int) -> Calibration:
 
 @dataclass(frozen=True)
 class _Trial:
-    """Seconds a step as a + b x cost; the cost of every batch of an epoch; the rest apiece."""
+    """Seconds a step as a + b x cost; the cost of every batch of an epoch; the rest apiece.
+
+    `shape_mb` is what stays in memory for one more shape, `shapes` how many were met.
+    """
 
     line: tuple[float, float]
     costs: np.ndarray
+    shape_mb: float
+    shapes: int
     evaluation_seconds_a_row: float
     save_seconds: float
 
@@ -140,14 +153,24 @@ class _Chosen:
 
 
 class _Clock(Bar):
-    """A bar that shows nothing and keeps the time of every step's end."""
+    """A bar that shows nothing and keeps the time of every step's end.
 
-    def __init__(self) -> None:
+    Attributes:
+        ends: seconds.
+        resident: MB in use after each of the steps `marks`.
+    """
+
+    def __init__(self, marks: Sequence[int]) -> None:
         super().__init__("calibrating", None)
         self.ends: list[float] = []
+        self.resident: list[float] = []
+        self._marks = marks
 
     def advance(self, amount: float = 1) -> None:
         self.ends.append(time.perf_counter())
+        if len(self.ends) in self._marks:
+            trim_heap()
+            self.resident.append(resident_mb())
 
     def note(self, text: str) -> None:
         """Nothing is shown."""
@@ -159,11 +182,12 @@ def _run_trial(request: TrainRequest, prepared: Prepared, steps: int) -> _Trial:
     epoch = list(
         LengthBatches(lengths, settings.batch_rows, settings.batch_tokens, 1, settings.seed)
     )
-    costs = np.array([float(lengths[batch].max() * len(batch)) for batch in epoch])
+    costs = np.array([float(rows * longest) for rows, longest in _shapes(epoch, lengths)])
     order = np.argsort(costs, kind="stable")
     places = [int(order[int(share * (len(order) - 1))]) for share in SHARES]
-    run = [int(order[-1])] + [place for place in places for _ in range(WARM_UP + steps)]
-    clock, spent = _Clock(), _Spent(loop.evaluate)
+    new = _unlike(epoch, lengths, order)
+    run = [int(order[-1]), *new, *(place for place in places for _ in range(WARM_UP + steps))]
+    clock, spent = _Clock((1, 1 + len(new))), _Spent(loop.evaluate)
     chosen: Any = _Chosen([epoch[place] for place in run])
     averaged = 1.0 if settings.ema else 0.0  # so few steps would not be averaged otherwise
     still = replace(settings, learning_rate=0.0, ema=averaged)
@@ -172,14 +196,42 @@ def _run_trial(request: TrainRequest, prepared: Prepared, steps: int) -> _Trial:
     saving = time.perf_counter() - clock.ends[-1] - spent.seconds
     if compact is not None:
         compact.expand()
-    times = [after - before for before, after in pairwise(clock.ends)]
+    times = [after - before for before, after in pairwise(clock.ends[len(new) :])]
     validation = min(VALIDATION_ROWS, request.dataset.info.rows.get("validation", 0))
     return _Trial(
-        line=_line([costs[place] for place in run[1:]], times, WARM_UP + steps),
+        line=_line([costs[place] for place in run[1 + len(new) :]], times, WARM_UP + steps),
         costs=costs,
+        shape_mb=max(0.0, clock.resident[-1] - clock.resident[0]) / max(1, len(new)),
+        shapes=1 + len(new),
         evaluation_seconds_a_row=spent.seconds / max(1, validation),
         save_seconds=saving,
     )
+
+
+def _shapes(batches: Sequence[list[int]], lengths: np.ndarray) -> list[tuple[int, int]]:
+    """Rows and longest row of each batch."""
+    return [(len(batch), int(lengths[batch].max())) for batch in batches]
+
+
+def _unlike(epoch: Sequence[list[int]], lengths: np.ndarray, order: np.ndarray) -> list[int]:
+    """A few batches of other shapes than the largest and than one another, of all costs."""
+    shapes = _shapes(epoch, lengths)
+    first = {shapes[place]: int(place) for place in order[::-1]}
+    first.pop(shapes[int(order[-1])])
+    places = list(first.values())
+    spread = np.linspace(0, len(places) - 1, min(NEW_SHAPES, len(places)))
+    return [places[int(at)] for at in spread]
+
+
+def _kernels_mb(prepared: Prepared, trial: _Trial, rows: int) -> float:
+    """What kernels of the shapes to come will keep, beyond those that the trial met."""
+    settings = prepared.settings
+    rng = np.random.default_rng(settings.seed)
+    lengths = rng.choice(prepared.table.lengths, min(rows, MOST_COUNTED))
+    size = (settings.batch_rows, settings.batch_tokens)
+    batches = list(LengthBatches(lengths, *size, min(settings.epochs, 3), settings.seed))
+    known = min(MOST_SHAPES, len(set(_shapes(batches, lengths))))
+    return trial.shape_mb * max(0, known - trial.shapes)
 
 
 class _Spent:

@@ -28,7 +28,7 @@ from modelwright.models.attention import fast_attention
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.runtime.device import StopFlag, accelerator
 from modelwright.runtime.files import read_json, write_json
-from modelwright.runtime.machine import release_memory
+from modelwright.runtime.machine import release_memory, trim_heap
 from modelwright.runtime.progress import Bar
 from modelwright.tasks import LossSettings
 from modelwright.train.augmenting import Augmented
@@ -38,6 +38,9 @@ from modelwright.train.features import FeatureTable, collate_targets
 from modelwright.train.settings import Settings
 
 SAVE_EVERY_S = 60.0
+TRIM_EVERY_S = 5.0
+"""Batches of many shapes leave the C library's heap full of holes: +680 MB in an epoch that needed
+480 (docs/lab.md). Giving them back costs the touching of those pages anew, so not at every step."""
 WHOLE = "whole"
 AVERAGE = "average.safetensors"
 LOG_STEPS = 10
@@ -239,7 +242,7 @@ class _Trainer(Trainer):
             self.control = self.callback_handler.on_evaluate(
                 self.args, self.state, self.control, metrics
             )
-        release_memory()  # blocks of many shapes pile up in the C library's heap
+        release_memory()
         return metrics
 
 
@@ -250,13 +253,16 @@ class _Watcher(TrainerCallback):
         self.loop, self.bar, self.stop, self.average = loop, bar, stop, average
         self.trainer: Any = None
         self.interrupted = False
-        self.saved = time.monotonic()
+        self.saved = self.trimmed = time.monotonic()
         self.ends = set(loop.batches.ends)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         self.bar.advance()
         if self.average is not None:
             self.average.update(state.global_step)
+        if time.monotonic() - self.trimmed > TRIM_EVERY_S:
+            trim_heap()
+            self.trimmed = time.monotonic()
         if state.global_step in self.ends:
             control.should_evaluate = control.should_save = True
         elif self.stop.raised:

@@ -141,3 +141,13 @@ def test_varied_rows_keep_their_ends_and_their_padding(teacher: TrainedModel) ->
     assert torch.equal(ids[fixed], before[fixed])
     assert not whole.any()
     assert not torch.equal(ids, before)
+
+
+def test_relations_of_fewer_heads_are_compared_in_groups_that_both_have(
+    teacher: TrainedModel, material: Material
+) -> None:
+    inputs, targets = batch(teacher)
+    kept = {"kept": [[0, 1, 2], [1, 3]]}
+    fewer = load("heads").apply(Piece(teacher), kept, material).model.network.eval()
+    found = lesson(teacher, labels=0.0, hidden=0.0, relation=1.0, varied=0.0)
+    assert found(fewer, inputs, targets).item() > 0

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.compress.passes import Form, Material, Piece
+from modelwright.encoders.limits import FEW_WIDTHS
 from modelwright.engines._runtime import RuntimeSettings
 from modelwright.formats import Draft
 from modelwright.runtime.machine import cores
 
 if TYPE_CHECKING:
     from modelwright.tasks import Features
+
+SMALL_BYTES = 12_000_000
+"""Linear layers of at most so many bytes are held once for each usual width."""
+MOST_WIDTHS, USUAL = 6, 0.02
 
 
 def settings_of(choice: Mapping[str, Any]) -> RuntimeSettings:
@@ -25,6 +31,27 @@ def settings_of(choice: Mapping[str, Any]) -> RuntimeSettings:
     """
     threads = int(choice.get("threads", 0))
     return RuntimeSettings(threads=threads, streams=int(choice.get("streams", threads or cores())))
+
+
+def usual_widths(piece: Piece, features: Sequence[Features], bytes_each: int) -> tuple[int, ...]:
+    """Widths that deserve a graph of their own: usual ones, of a text model that is small.
+
+    Args:
+        piece: with the network.
+        features: of training rows.
+        bytes_each: of a weight in the form.
+    """
+    from modelwright.encoders.batches import length_of, width_of
+
+    layers = piece.model.network.backbone.modules()
+    weights = sum(m.weight.numel() for m in layers if type(m).__name__ == "Linear")
+    if piece.model.task.modality != "text" or weights * bytes_each > SMALL_BYTES:
+        return ()
+    longest = piece.model.encoder.settings.max_tokens
+    counts = Counter(width_of(length_of(feature), FEW_WIDTHS) for feature in features)
+    most = counts.most_common(MOST_WIDTHS)
+    usual = [width for width, n in most if n >= USUAL * len(features) and width <= longest]
+    return tuple(sorted(usual))
 
 
 def fresh(material: Material) -> Path:

@@ -44,10 +44,16 @@ class Int8Static(Pass):
         return "this processor has no int8 kernels" if kernels().int8 == "none" else ""
 
     def apply(self, piece: Piece, choice: Mapping[str, Any], material: Material) -> Piece:
-        """Calibrate and write the form with the choice's `threads` and `streams`."""
+        """Calibrate and write the form with the choice's `threads`, `streams` and `widths`."""
         from dataclasses import asdict, replace
 
-        from modelwright.compress.passes._forms import calibration, formed, fresh, settings_of
+        from modelwright.compress.passes._forms import (
+            calibration,
+            formed,
+            fresh,
+            settings_of,
+            usual_widths,
+        )
         from modelwright.formats import Draft, _openvino
         from modelwright.runtime.machine import kernels
 
@@ -57,5 +63,7 @@ class Int8Static(Pass):
         folder = fresh(material) / draft.name
         found = kernels()
         rest = "f32" if found.bf16 == "none" else "bf16"
-        _openvino.save(graph, folder, replace(settings_of(choice), inference_precision=rest))
+        widths = tuple(choice.get("widths", usual_widths(piece, features, bytes_each=1)))
+        settings = replace(settings_of(choice), inference_precision=rest, widths=widths)
+        _openvino.save(_openvino.slim_embeddings(graph), folder, settings)
         return formed(piece, folder, draft, calibration_rows=len(features), kernels=asdict(found))

@@ -1,0 +1,176 @@
+"""Whole runs with compression: met, unmet, cut off, and of a model that exists already."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelwright.compress import certifying, points
+from modelwright.engines import Bundle
+from modelwright.errors import GateError
+from modelwright.package import proving
+from modelwright.package.verifying import verify
+from modelwright.pipeline.running import Run, run
+
+TEST_FILE = Path(__file__)
+
+
+def recipe(folder: Path, compress: str, **changes: str) -> Path:
+    """The tiny recipe with a compression, and enough validation rows to prove with."""
+    sys.path.insert(0, str(TEST_FILE.parents[1]))
+    from conftest import write_tiny_recipe  # type: ignore[import-not-found]
+
+    path = write_tiny_recipe(folder)
+    text = path.read_text(encoding="utf-8").replace("validation: 0.1", "validation: 0.4")
+    text = text.replace("formats: [torch, onnx]", "formats: [torch]")
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    path.write_text(text + f"compress: {compress}\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short timings: what is measured is not what is tested here."""
+    monkeypatch.setattr(points, "TIMING_SECONDS", 0.05)
+    monkeypatch.setattr(certifying, "PROOF_SECONDS", 0.5)
+    monkeypatch.setattr(proving, "SPEED_SECONDS", 0.02)
+
+
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run that meets what it was asked."""
+    folder = tmp_path_factory.mktemp("compressed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(points, "TIMING_SECONDS", 0.05)
+        patch.setattr(certifying, "PROOF_SECONDS", 0.5)
+        patch.setattr(proving, "SPEED_SECONDS", 0.02)
+        return run(recipe(folder, "{max_drop: 60, budget: {minutes: 1.2}}"))
+
+
+def told(done: Run) -> dict[str, Any]:
+    return json.loads((done.folder / "details" / "compression.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_a_bundle_holds_the_chosen_form_and_the_uncompressed_one(compressed: Run) -> None:
+    manifest = json.loads((compressed.bundle / "bundle.json").read_text(encoding="utf-8"))
+    names = [entry["name"] for entry in manifest["variants"]]
+    assert "torch-fp32" in names
+    assert manifest["default"] != "torch-fp32"
+    assert manifest["compression"]["status"] == "met"
+    small = next(v for v in manifest["variants"] if v["name"] == manifest["default"])
+    whole = next(v for v in manifest["variants"] if v["name"] == "torch-fp32")
+    assert small["bytes"] < whole["bytes"]
+    texts = ["where is my parcel?", "请给我退款", "🙂", "I want to close my account"]
+    for name in names:
+        assert len(Bundle.open(compressed.bundle, name).predict(texts)) == 4
+
+
+@pytest.mark.slow
+def test_the_search_never_saw_the_rows_of_the_proof(compressed: Run) -> None:
+    found = told(compressed)
+    rows = (compressed.bundle / "proof" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == found["rows"]["certification"] == found["proof"]["test"]["rows"]
+    assert found["rows"]["tuning"] + found["rows"]["certification"] == 48
+    order = [test["point"] for test in found["proof"]["sequence"]]
+    assert found["chosen"] in order
+    assert all(test["passed"] for test in found["proof"]["sequence"][:-1]), "it ends at a failure"
+
+
+@pytest.mark.slow
+def test_every_stage_of_the_path_is_proven(compressed: Run) -> None:
+    proof = told(compressed)["proof"]
+    assert proof["test"]["passed"]
+    assert proof["test"]["bound_points"] >= proof["test"]["drop_points"]
+    assert proof["latency"]["low"] <= proof["latency"]["ratio"] <= proof["latency"]["high"]
+    checked = {stage["what"]: stage for stage in proof["stages"]}
+    assert checked["vocabulary exact"]["holds"]
+    assert all(stage.get("holds", True) for stage in checked.values())
+    assert proof["size"]
+    assert proof["files"]
+    assert proof["flags"] is not None
+
+
+@pytest.mark.slow
+def test_the_proof_is_repeated_by_verify_and_noticed_when_it_fails(compressed: Run) -> None:
+    found = verify(compressed.bundle)
+    assert found.holds
+    assert found.proof is not None
+    assert found.proof.rows == told(compressed)["rows"]["certification"]
+    assert found.proof.bound_points == pytest.approx(
+        told(compressed)["proof"]["test"]["bound_points"], abs=1e-3
+    )
+    found.proof.max_drop = 0.0
+    problem = found.proof.problem(compressed.bundle)
+    assert problem is not None
+    assert problem.code == "MW-607"
+
+
+@pytest.mark.slow
+def test_an_unmet_request_ends_with_the_nearest_and_keeps_what_was_measured(
+    compressed: Run,
+) -> None:
+    path = compressed.folder.parents[1] / "recipe.yaml"
+    output = compressed.folder.parent / "unmet"
+    sets = ("compress.limits={p50_ms: 0.0001}",)
+    before = len(told(compressed)["points"])
+    with pytest.raises(GateError, match="MW-503"):
+        run(path, output, sets=sets)
+    found = json.loads((output / "details" / "compression.json").read_text(encoding="utf-8"))
+    assert found["status"] == "nearest"
+    assert found["infeasible"]["binding"] == "p50_ms"
+    assert found["infeasible"]["nearest"] in {point["id"] for point in found["points"]}
+    assert len(found["points"]) >= before, "points of the first search are used again"
+    status = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    assert status["status"] == "failed"
+    assert "No model lies inside" in (output / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_bundle_is_compressed_without_training(compressed: Run, tmp_path: Path) -> None:
+    asked = (
+        f"{{max_drop: 60, budget: {{minutes: 0.4}}, passes: [quantize], "
+        f"model: {compressed.bundle}}}"
+    )
+    path = recipe(tmp_path, asked)
+    done = run(path)
+    assert [stage.name for stage in done.stages] == ["data", "compress", "evaluate", "package"]
+    assert told(done)["status"] == "met"
+    assert verify(done.bundle).holds
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "{max_drop: 60, budget: {minutes: 0.8}, passes: [quantize]}")
+    command = [sys.executable, "-m", "modelwright", "run", str(path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        lists = list(_wait_for_points(tmp_path, process))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    kept = lists[0].read_text(encoding="utf-8").splitlines()
+    done = run(path)
+    assert done.status == "done"
+    ids = [point["id"] for point in told(done)["points"]]
+    assert json.loads(kept[0])["id"] == ids[0]
+    assert len(ids) == len(set(ids))
+
+
+def _wait_for_points(folder: Path, process: subprocess.Popen[bytes]) -> list[Path]:
+    """The list of points, once it holds one."""
+    for _ in range(1500):
+        found = list(folder.glob(".modelwright/store/.scratch/search-*/points.jsonl"))
+        if found and found[0].stat().st_size:
+            return found
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.05)
+    raise AssertionError("no point was measured")

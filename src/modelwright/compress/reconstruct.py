@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,8 +19,12 @@ from modelwright.encoders.batches import batches_by_length
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.tasks import Row
 
-ROWS, TOKENS, BATCH_TOKENS = 512, 8192, 4096
+ROWS, TOKENS, BATCH_TOKENS = 512, 6144, 4096
 RIDGE = 1e-2
+
+
+Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+"""Arguments of a layer by place and by name."""
 
 
 class _Enough(Exception):
@@ -50,9 +54,14 @@ def refit(
     pairs = [pair for pair in pairs if pair[0].in_features != pair[1].in_features]
     cut.network.eval()
     whole.network.eval()
-    wanted = _outputs(whole, [other for _, other in pairs], batches)
-    for (own, _), outputs in zip(pairs, wanted, strict=True):
-        _solve(own, _inputs(cut, own, batches), outputs)
+    wanted = iter(_outputs(whole, [other for _, other in pairs], batches))
+    changed = {id(own) for own, _ in pairs}
+    layers = family_of(cut.network.backbone).layers(cut.network.backbone)
+    calls = _calls(cut, layers[0], batches)
+    for layer, block in zip(layers, ours, strict=True):
+        if id(part(block)) in changed:
+            _solve(part(block), _inputs(layer, part(block), calls, batches), next(wanted))
+        calls = [_following(layer, call) for call in calls]
 
 
 def _batches(model: TrainedModel, rows: Sequence[Row], seed: int) -> list[dict[str, torch.Tensor]]:
@@ -69,10 +78,41 @@ def _batches(model: TrainedModel, rows: Sequence[Row], seed: int) -> list[dict[s
     return found[:: max(1, len(found) // kept)][:kept]
 
 
+def _calls(
+    model: TrainedModel, layer: torch.nn.Module, batches: list[dict[str, torch.Tensor]]
+) -> list[Call]:
+    """How the first layer is called for each batch."""
+    found: list[Call] = []
+
+    def look(_module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        found.append((given, named))
+        raise _Enough
+
+    hook = layer.register_forward_pre_hook(look, with_kwargs=True)
+    with torch.inference_mode():
+        for batch in batches:
+            with suppress(_Enough):
+                model.network(**batch)
+    hook.remove()
+    return found
+
+
+def _following(layer: torch.nn.Module, call: Call) -> Call:
+    """How the next layer is called: the states come first."""
+    given, named = call
+    with torch.inference_mode():
+        output = layer(*given, **named)
+    states = output[0] if isinstance(output, tuple) else output
+    return (states, *given[1:]), named
+
+
 def _inputs(
-    model: TrainedModel, linear: torch.nn.Linear, batches: list[dict[str, torch.Tensor]]
+    layer: torch.nn.Module,
+    linear: torch.nn.Linear,
+    calls: list[Call],
+    batches: list[dict[str, torch.Tensor]],
 ) -> torch.Tensor:
-    """What goes into a matrix at every token that counts: [N, width]; later layers are not run."""
+    """What goes into a matrix of a layer at every token that counts: [N, width]."""
     found: list[torch.Tensor] = []
 
     def look(_module: Any, given: tuple[torch.Tensor, ...]) -> None:
@@ -81,9 +121,9 @@ def _inputs(
 
     hook = linear.register_forward_pre_hook(look)
     with torch.inference_mode():
-        for batch in batches:
+        for given, named in calls:
             with suppress(_Enough):
-                model.network(**batch)
+                layer(*given, **named)
     hook.remove()
     return _counting(found, batches)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from modelwright.compress.answer import infeasible
 from modelwright.pipeline.page import render
 
 HOSTILE = "<script>alert('x')</script>"
@@ -65,6 +69,59 @@ def compression() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def nearest() -> dict[str, Any]:
+    """Limits that nothing meets: the latency limit lies left of all points."""
+    told = copy.deepcopy(compression())
+    told["status"] = "nearest"
+    told["request"]["limits"] = {"p95_ms": 0.2, "size_mb": 12.0}
+    told["infeasible"] = infeasible(told["points"], told["request"])
+    return told
+
+
+def tagging() -> dict[str, Any]:
+    """F1, by bootstrap; everything is close together."""
+    told = copy.deepcopy(compression())
+    told["main"] = "f1"
+    told["proof"]["test"] |= {"method": "paired bootstrap"}
+    told["points"] = [point(f"p{n}", f"form {n}", 0.3 + n / 10, 0.93 - n / 1e4) for n in range(40)]
+    told["points"][3]["certified"] = TEST
+    return told
+
+
+def images() -> dict[str, Any]:
+    """No vocabulary, no tokens, no rows in the bundle, and shapes without a length."""
+    told = copy.deepcopy(compression())
+    told["shapes"] = [{"batch": 1, "length": None, "weight": 1.0}]
+    told["proof"]["latency"]["shape"] = {"batch": 1, "length": None}
+    told["proof"] = {k: v for k, v in told["proof"].items() if k not in ("coverage", "fusions")}
+    told["proof"]["stages"] = []
+    return told
+
+
+def single() -> dict[str, Any]:
+    """One point, which is the chosen one."""
+    told = copy.deepcopy(compression())
+    told["points"] = told["points"][1:2]
+    return told
+
+
+def costly() -> dict[str, Any]:
+    """No point is cheaper than the uncompressed model, and none was proven."""
+    told = copy.deepcopy(compression())
+    told["points"] = [point("p3", "same network, fp32", 6.4, 0.931, certified=None)]
+    told["status"] = "nearest"
+    told["proof"]["test"] = {**TEST, "bound_points": 1.9, "passed": False}
+    told["proof"]["latency"] |= {"p50_ms": 6.4, "ratio": 0.92, "low": 0.91, "high": 0.93}
+    told["infeasible"] = infeasible(told["points"], told["request"])
+    return told
+
+
+KINDS = {
+    "met": compression, "nearest": nearest, "tagging": tagging, "images": images,
+    "single": single, "costly": costly,
+}  # fmt: skip
+
+
 def page(told: dict[str, Any], folder: Path) -> str:
     (folder / "details").mkdir(parents=True)
     text = json.dumps(told, ensure_ascii=False)
@@ -76,14 +133,14 @@ def page(told: dict[str, Any], folder: Path) -> str:
 def test_the_answer_comes_first_in_both_languages(tmp_path: Path) -> None:
     text = page(compression(), tmp_path)
     assert "answers in 0.41 ms instead of 5.90 (14.4 times faster)" in text
-    assert "loses at most 0.71 points of accuracy" in text
+    assert "loses at most 0.71 points of" in text
     assert "快 14.4 倍" in text
     assert text.index('id="small"') < text.index('id="data"')
 
 
 def test_every_point_is_in_the_chart_and_in_the_table(tmp_path: Path) -> None:
     text = page(compression(), tmp_path)
-    assert text.count("data-tip=") == 4, "three points and the uncompressed model"
+    assert text.count("data-tip-en=") == 4, "three points and the uncompressed model"
     assert text.count('class="dot chosen"') == 1
     assert "1 layer" in text
     assert "0.71" in text
@@ -94,17 +151,44 @@ def test_labels_and_rows_of_others_are_shown_not_run(tmp_path: Path) -> None:
 
 
 def test_an_unmet_request_says_what_is_nearest_and_what_would_help(tmp_path: Path) -> None:
-    told = copy.deepcopy(compression())
-    told["status"] = "nearest"
-    told["infeasible"] = {
-        "binding": "p95_ms", "limit": 0.2, "nearest": "p3", "reached": 0.5,
-        "sentence": "no model within p95_ms 0.2 ms was found",
-        "relax": [{"limit": "p95_ms", "to": 0.5, "buys": "3 layers"}],
-    }  # fmt: skip
-    text = page(told, tmp_path)
+    text = page(nearest(), tmp_path)
     assert "No model lies inside the limits" in text
-    assert "no model within p95_ms 0.2 ms was found" in text
-    assert "p95_ms of 0.5 would allow:" in text
+    assert "has p95_ms 0.48 ms, 2.4 times the 0.2 asked" in text
+    assert "p95_ms of 0.482 would allow:" in text
+    assert "p95_ms of 0.2 binds" in text, "what to fix first names it, too"
+
+
+def test_the_line_of_a_limit_stands_where_the_axis_has_it(tmp_path: Path) -> None:
+    """A 95th percentile is not drawn on an axis of medians, nor at the edge when it is far off."""
+    text = page(nearest(), tmp_path)
+    assert "ms, 95th percentile" in text
+    at = [float(x) for x in re.findall(r'<line x1="([0-9.]+)%" x2="\1%"', text)]
+    dots = [float(x) for x in re.findall(r'<circle[^>]* cx="([0-9.]+)%"', text)]
+    (limit,) = at
+    assert min(dots) < limit + 5, "0.24 ms is the fastest, 0.2 the limit"
+    assert limit < min(dots)
+    assert "ms, median" in page(medians(), tmp_path / "again")
+
+
+def medians() -> dict[str, Any]:
+    told = compression()
+    told["request"]["limits"] = {}
+    return told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_answer_has_a_page(kind: str, tmp_path: Path) -> None:
+    text = page(KINDS[kind](), tmp_path)
+    section = text[text.index('id="small"') : text.index('id="data"')]
+    assert section.count("data-tip-en=") == len(KINDS[kind]()["points"]) + 1
+    assert not re.search(r"\b(None|nan|inf|Undefined)\b", section)
+
+
+def test_few_rows_for_the_proof_are_among_what_to_fix(tmp_path: Path) -> None:
+    told = compression()
+    assert "More validation rows narrow its bound" in page(told, tmp_path / "few")
+    told["proof"]["test"] = {**TEST, "bound_points": 0.4}
+    assert "More validation rows narrow its bound" not in page(told, tmp_path / "enough")
 
 
 def test_a_run_without_compression_does_not_speak_of_it(tmp_path: Path) -> None:
@@ -113,9 +197,3 @@ def test_a_run_without_compression_does_not_speak_of_it(tmp_path: Path) -> None:
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert 'id="small"' not in text
     assert "compression.json" not in text
-
-
-def test_one_point_is_enough_for_a_page(tmp_path: Path) -> None:
-    told = compression()
-    told["points"] = told["points"][1:2]
-    assert 'class="dot chosen"' in page(told, tmp_path)

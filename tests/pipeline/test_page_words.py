@@ -21,7 +21,7 @@ SOURCE = "\n".join(
 BUILT = (
     "metric.", "baseline.", "stage.", "flow.", "split.", "status.", "task.", "slice.", "language.",
     "unit.", "average.", "leak.", "missing.", "absent.", "sec.", "fix.", "sure.verdict.", "small.pass.", "small.stage.",
-    "hero.lead.",
+    "small.axis.", "small.tip.", "hero.lead.",
 )  # fmt: skip
 """Prefixes to which the page adds a name of the run."""
 

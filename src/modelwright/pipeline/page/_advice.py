@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from modelwright.pipeline.page import _words
+from modelwright.pipeline.page import _compression, _words
 from modelwright.pipeline.page._run import Run
 
 MOST = 14
@@ -21,6 +21,9 @@ _MANY_DROPPED = 0.005
 _UNSURE = 0.03
 _FEW_ROWS = 0.75
 _OF_TEST_ROWS = {"labels-test", "pair", "boundaries", "class", "slice"}
+_MOST_SLACK = 0.6
+"""Share of the allowed drop that the proof may use up before more rows would help."""
+_LEAST_COVERED = 0.8
 _MOST_CLASSES, _MOST_PAIRS, _MOST_SLICES = 3, 3, 3
 
 
@@ -56,7 +59,7 @@ def advise(run: Run) -> list[Advice]:
     found = [
         *_limits(run), *_baselines(run), *_leaks(run), *_labels(run), *_pairs(run),
         *_classes(run), *_slices(run), *_confidence(run), *_data(run), *_training(run),
-        *_certainty(run),
+        *_certainty(run), *_smaller(run),
     ]  # fmt: skip
     return sorted(found, key=lambda advice: -advice.reward)[:MOST]
 
@@ -275,3 +278,28 @@ def _certainty(run: Run) -> Iterator[Advice]:
         values = {"half": f"{100 * half:.1f}", "rows": _words.whole(rows),
                   "needed": _words.whole(needed)}  # fmt: skip
         yield Advice("few-test-rows", half / 4, "good", values)
+
+
+def _smaller(run: Run) -> Iterator[Advice]:
+    """What stood in the way of a smaller model: a limit, few rows for the proof, cut words."""
+    told = run.compression
+    if not told.get("points"):
+        return
+    test, answer = told["proof"]["test"], told.get("infeasible")
+    if answer:
+        change = next(iter(answer["relax"]), None)
+        values = {"limit": answer["binding"], "asked": f"{answer['limit']:g}"}
+        if change is None:
+            yield Advice("small-limit", _URGENT + 2, "small", values)
+        else:
+            shown = _compression.change(change)
+            values |= {"changed": shown["limit"], "to": shown["to"], "buys": shown["buys"]}
+            yield Advice("small-relax", _URGENT + 2, "small", values)
+    slack = test["bound_points"] - test["drop_points"]
+    if slack > _MOST_SLACK * max(test["max_drop"], 0.1):
+        values = {"rows": _words.whole(test["rows"]), "slack": f"{slack:.2f}",
+                  "allowed": f"{test['max_drop']:g}"}  # fmt: skip
+        yield Advice("small-rows", 0.01, "small", values)
+    coverage = told["proof"].get("coverage") or {}
+    if coverage.get("share", 1.0) < _LEAST_COVERED:
+        yield Advice("small-coverage", 0.01, "small", {"share": _words.percent(coverage["share"])})

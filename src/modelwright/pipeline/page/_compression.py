@@ -19,6 +19,8 @@ def view(told: Mapping[str, Any]) -> dict[str, Any] | None:
         "met": told["status"] == "met",
         "sentence": _sentence(told, chosen),
         "infeasible": told.get("infeasible"),
+        "relax": [change(one) for one in (told.get("infeasible") or {}).get("relax", ())],
+        "race": told["proof"]["latency"],
         "chart": _charts_compression.front(told),
         "metric": told["main"],
         "chosen": chosen,
@@ -27,7 +29,9 @@ def view(told: Mapping[str, Any]) -> dict[str, Any] | None:
         "stages": [_stage(stage) for stage in told["proof"].get("stages", ())],
         "worst": _worst(told["proof"].get("stages", ())),
         "ledger": _ledger(told["proof"].get("size") or ()),
-        "points": sorted(told["points"], key=lambda point: point["latency"]["p50_ms"]),
+        "points": sorted(
+            [told["baseline"], *told["points"]], key=lambda point: point["latency"]["p50_ms"]
+        ),
         "rows": told["rows"],
         "seconds": told.get("seconds"),
     }
@@ -43,7 +47,7 @@ def _sentence(told: Mapping[str, Any], chosen: Mapping[str, Any]) -> Any:
         "size": f"{chosen['bytes'] / 1e6:.1f}",
         "size_before": f"{before['bytes'] / 1e6:.0f}",
         "bound": f"{test['bound_points']:.2f}",
-        "metric": told["main"],
+        "metric": _words.known("metric", told["main"]),
         "rows": _words.whole(test["rows"]),
     }
     return _words.say("small.met" if told["status"] == "met" else "small.nearest", **values)
@@ -60,6 +64,17 @@ def _steps(told: Mapping[str, Any]) -> list[dict[str, Any]]:
         "value": before["tuning"]["value"],
     }
     return [first, *told.get("bought", ())]
+
+
+def change(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A relaxation: the recipe's keys joined, the point it lets in, whether its drop is shown."""
+    changed = {one["limit"]: one["to"], **one.get("also", {})}
+    return {
+        "limit": " + ".join(changed),
+        "to": " + ".join(f"{value:g}" for value in changed.values()),
+        "buys": one["buys"],
+        "proven": one.get("proven", True),
+    }
 
 
 def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:

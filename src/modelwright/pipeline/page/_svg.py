@@ -28,11 +28,16 @@ def title(*parts: object) -> Markup:
     return tag("title", " · ".join(str(part) for part in parts))
 
 
-def chart(height: float, parts: Iterable[Markup], *, css: str = "", label: str = "") -> Markup:
-    """The outermost `svg`: as wide as its box, `height` pixels high."""
+def chart(
+    height: float, parts: Iterable[Markup], *, css: str = "", label: str = "", role: str = "img"
+) -> Markup:
+    """The outermost `svg`: as wide as its box, `height` pixels high.
+
+    Its role is `group` where single marks can be reached by keyboard: an `img` has no parts.
+    """
     body = Markup("").join(parts)
     return tag("svg", body, class_=f"chart {css}".strip(), width="100%", height=_short(height),
-               role="img", aria_label=label or None)  # fmt: skip
+               role=role, aria_label=label or None)  # fmt: skip
 
 
 def stretched(height: float, parts: Iterable[Markup]) -> Markup:

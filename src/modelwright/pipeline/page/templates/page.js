@@ -55,14 +55,21 @@
     });
   });
   document.querySelectorAll("svg.front").forEach(function (front) {
-    var tip = front.closest("figure").querySelector(".tip"), keys = tip.innerHTML;
+    var tip = front.closest("figure").querySelector(".tip");
     function show(event) {
-      var dot = event.target.closest("[data-tip]");
-      if (dot) tip.textContent = dot.dataset.tip; else tip.innerHTML = keys;
+      var dot = event.target.closest("[data-tip-en]");
+      tip.textContent = dot ? dot.dataset[root.dataset.lang === "zh" ? "tipZh" : "tipEn"] : "";
     }
     ["mouseover", "focusin", "click"].forEach(function (name) { front.addEventListener(name, show); });
     ["mouseleave", "focusout"].forEach(function (name) {
-      front.addEventListener(name, function () { tip.innerHTML = keys; });
+      front.addEventListener(name, function () { tip.textContent = ""; });
+    });
+    front.addEventListener("keydown", function (event) {
+      var step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      var dots = Array.prototype.slice.call(front.querySelectorAll("[data-tip-en]"));
+      dots.sort(function (a, b) { return parseFloat(a.getAttribute("cx")) - parseFloat(b.getAttribute("cx")); });
+      var next = step && dots[dots.indexOf(event.target) + step];
+      if (next) { next.focus(); event.preventDefault(); }
     });
   });
   document.querySelectorAll("button.copy").forEach(function (button) {
@@ -76,8 +83,11 @@
       field.value = text;
       document.body.appendChild(field);
       field.select();
-      button.dataset.copied = String(document.execCommand("copy"));
+      var copied = document.execCommand("copy");
       field.remove();
+      button.focus();
+      button.parentNode.querySelector(copied ? ".copied" : ".not-copied").hidden = false;
+      button.parentNode.querySelector(copied ? ".not-copied" : ".copied").hidden = true;
     });
   });
   document.querySelectorAll("svg.heat").forEach(function (heat) {

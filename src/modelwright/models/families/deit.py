@@ -25,7 +25,7 @@ class DeiT(Family):
     cuts = frozenset({"layers", "heads", "ffn"})
     patches = True
     sizes: ClassVar[dict[str, dict[str, Any]]] = {
-        "deit-tiny": {"num_hidden_layers": 4, "hidden_size": 128, "num_attention_heads": 4}
+        "deit-tiny": {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4}
     }
 
     @classmethod

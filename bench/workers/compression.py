@@ -30,6 +30,8 @@ from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.machine import cores
 
 SHORT, LONG, BATCH = 16, 128, 32
+QUIET, QUIET_SECONDS = 0.5, 300
+"""Load a core at which timing starts, and how long it is waited for."""
 EAGER, OURS = "torch eager fp32", "ours"
 
 
@@ -122,7 +124,7 @@ def keep(path: Path, features: Sequence[Any], labels: Sequence[int], batch: int)
 
 def measure(options: argparse.Namespace, model: TrainedModel, data: Dataset) -> dict[str, Any]:
     """Everything that is measured of one set."""
-    rows, load = data.rows("test"), os.getloadavg()[0]
+    rows, load = data.rows("test"), wait_for_quiet(0 if options.quick else QUIET_SECONDS)
     name, variant = opened(options)
     eager, ours = Local(EAGER, Eager(model)), Local(OURS, variant)
     peers, failed = open_peers(options)
@@ -158,6 +160,18 @@ def measure(options: argparse.Namespace, model: TrainedModel, data: Dataset) -> 
         "threads": cores(),
         "load": [load, os.getloadavg()[0]],
     }
+
+
+def wait_for_quiet(most: float) -> float:
+    """Wait until others leave the cores alone, at most so many seconds; the load then.
+
+    PyTorch's threads wait for each other at every operation: with a core taken away its eager
+    calls become many times slower than those of the other runtimes, and ratios mean nothing.
+    """
+    started = time.perf_counter()
+    while os.getloadavg()[0] > QUIET * cores() and time.perf_counter() - started < most:
+        time.sleep(5)
+    return os.getloadavg()[0]
 
 
 def opened(options: argparse.Namespace) -> tuple[str, Variant]:

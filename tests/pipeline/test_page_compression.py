@@ -153,7 +153,7 @@ def test_labels_and_rows_of_others_are_shown_not_run(tmp_path: Path) -> None:
 def test_an_unmet_request_says_what_is_nearest_and_what_would_help(tmp_path: Path) -> None:
     text = page(nearest(), tmp_path)
     assert "No model lies inside the limits" in text
-    assert "has p95_ms 0.48 ms, 2.4 times the 0.2 asked" in text
+    assert "The limit that binds is p95_ms: 0.2 asked, 0.480 reached" in text
     assert "p95_ms of 0.482 would allow:" in text
     assert "p95_ms of 0.2 binds" in text, "what to fix first names it, too"
 

@@ -47,7 +47,7 @@ def _sentence(told: Mapping[str, Any], chosen: Mapping[str, Any]) -> Any:
         "size": f"{chosen['bytes'] / 1e6:.1f}",
         "size_before": f"{before['bytes'] / 1e6:.0f}",
         "bound": f"{test['bound_points']:.2f}",
-        "metric": _words.known("metric", told["main"]),
+        "metric": _words.within("metric", told["main"]),
         "rows": _words.whole(test["rows"]),
     }
     return _words.say("small.met" if told["status"] == "met" else "small.nearest", **values)

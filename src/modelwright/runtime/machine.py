@@ -24,7 +24,10 @@ _FLAGS = (
 
 
 _CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
-"""Variables with which a user forbids instruction sets; torch and OpenVINO's 8-bit kernels obey."""
+"""Variables with which a user forbids instruction sets; oneDNN obeys, as in OpenVINO's 8-bit kernels.
+
+ONNX Runtime and torch's own kernels do not read them: there the flags tell too little, never too much.
+"""
 _AVX2 = {"avx2", "f16c"}
 _AVX512 = _AVX2 | {"avx512f", "avx512bw"}
 _ALLOWED = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelwright.runtime.machine import Kernels, describe, kernels
+from modelwright.runtime.machine import Kernels, allowed, describe, kernels
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,12 @@ def test_this_machines_kernels_are_those_of_its_flags() -> None:
     flags = describe()["flags"]
     assert isinstance(flags, list)
     assert kernels() == kernels(flags)
+
+
+@pytest.mark.parametrize("name", ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"])
+def test_instruction_sets_that_the_environment_forbids_are_not_told(name: str) -> None:
+    flags = ["avx2", "avx512f", "avx512_vnni", "avx512_bf16"]
+    assert allowed(flags, {name: "avx2"}) == ["avx2"]
+    assert allowed(flags, {name: "AVX512_CORE_VNNI"}) == ["avx2", "avx512f", "avx512_vnni"]
+    assert allowed(flags, {name: "DEFAULT"}) == allowed(flags, {}) == flags
+    assert kernels(allowed(flags, {name: "AVX2"})).int8_saturates

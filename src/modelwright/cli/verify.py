@@ -1,7 +1,8 @@
 """Digests, golden rows on this machine, licences of a bundle.
 
 Every file is compared with its sha256 first; then the golden rows run through every variant whose
-runtime is installed, and a compressed bundle's proof is repeated on its rows. Exit code 0 when all holds, 3 otherwise.
+runtime is installed, and a compressed bundle's proof is repeated on its rows. Exit code 0 when all
+holds, 3 otherwise.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ def command(bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")]
         "holds": found.holds,
         "variants": found.variants,
         "licences": found.licences,
-        "proof": asdict(found.proof) | {"holds": found.proof.holds} if found.proof else None,
+        "proof": asdict(found.proof)
+        | {"holds": found.proof.holds, "reasons": [found.proof.sentence]}
+        if found.proof
+        else None,
         "problems": [problem.as_dict() for problem in found.problems],
     }
     lines = [str(problem) for problem in found.problems[:SHOWN]]

@@ -20,7 +20,7 @@ from modelwright.engines._bundle import TOKENIZER
 from modelwright.errors import Problem
 from modelwright.metrics.evidence import Evidence
 from modelwright.metrics.noninferiority import noninferiority
-from modelwright.runtime.libraries import versions
+from modelwright.runtime.libraries import installed, versions
 from modelwright.runtime.machine import describe
 
 ROWS = "proof/rows.jsonl"
@@ -34,6 +34,8 @@ class Reproof:
 
     Attributes:
         differs: what is not as it was where the proof was made, in words.
+        proven_on: the processor of the proof.
+        missing: the chosen variant's runtime, where it is not installed here.
         rows: rows that were run again; 0 where the bundle holds none.
         drop_points: found here.
         bound_points: its one-sided 95% bound, found here.
@@ -42,6 +44,8 @@ class Reproof:
     """
 
     differs: list[str] = field(default_factory=list)
+    proven_on: str = ""
+    missing: str = ""
     rows: int = 0
     drop_points: float | None = None
     bound_points: float | None = None
@@ -53,21 +57,28 @@ class Reproof:
         """Shown again here; or not run again, on a machine like the one it was shown on."""
         if self.bound_points is not None:
             return self.bound_points <= self.max_drop
-        return not self.differs
+        return not self.differs and not self.missing
 
     @property
     def sentence(self) -> str:
         """For people."""
-        where = f"; here {', '.join(self.differs)}" if self.differs else " on a machine like this"
+        here = f"here {', '.join(self.differs)}" if self.differs else "here all is alike"
+        return f"the compression was proven on {self.proven_on}; {here}: {self._again}"
+
+    @property
+    def _again(self) -> str:
+        """What came of repeating the test."""
+        if self.missing:
+            return f"{self.missing} is not installed, so the test could not be repeated"
         if self.bound_points is None:
-            again = "its rows are not in the bundle, so it could not be repeated"
-        else:
-            verb = "holds" if self.holds else "does NOT hold"
-            again = (
-                f"repeated on {self.rows:,} rows it {verb}: a drop of at most "
-                f"{self.bound_points:.2f} points, {self.max_drop:g} promised"
-            )
-        return f"the compression was proven{where}: {again}"
+            carries = "" if self.holds else "; the proof does not carry over"
+            return f"its rows are not in the bundle, so the test could not be repeated{carries}"
+        verb = "holds" if self.holds else "does NOT hold"
+        return (
+            f"the test was repeated on {self.rows:,} rows and {verb} (bound "
+            f"{self.bound_points:.2f} points, {self.max_drop:g} promised; "
+            f"{100 * (self.same or 0.0):.2f}% of the rows answer as recorded)"
+        )
 
     def problem(self, folder: Path) -> Problem | None:
         """MW-607 where the proof does not hold here."""
@@ -77,7 +88,9 @@ class Reproof:
             code="MW-607",
             seen=self.sentence,
             expected=f"a drop of at most {self.max_drop:g} points, as where it was packaged",
-            fix="compress again on this kind of machine (`mw run` with the recipe), or serve the "
+            fix=f'pip install "modelwright[{self.missing}]"'
+            if self.missing
+            else "compress again on this kind of machine (`mw run` with the recipe), or serve the "
             "uncompressed variant",
             file=str(folder / ROWS),
         )
@@ -88,9 +101,16 @@ def prove_again(folder: Path, manifest: dict[str, Any]) -> Reproof | None:
     told = manifest.get("compression")
     if not told or told.get("status") != "met":
         return None
-    found = Reproof(_differences(told["proof"]), max_drop=float(told["request"]["max_drop"]))
+    found = Reproof(
+        _differences(told["proof"]),
+        proven_on=str(told["machine"]["processor"]),
+        max_drop=float(told["request"]["max_drop"]),
+    )
+    engine = next(v["engine"] for v in manifest["variants"] if v["name"] == manifest["default"])
+    if not installed(engine):
+        found.missing = engine
     path = folder / ROWS
-    if not path.is_file():
+    if found.missing or not path.is_file():
         return found
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     bundle = Bundle.open(folder)

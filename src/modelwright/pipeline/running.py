@@ -227,12 +227,29 @@ def summary(run: Run) -> tuple[dict[str, Any], str]:
         data["quality"] = manifest["quality"]
         data["default"] = manifest["default"]
         lines += _bundle_lines(manifest)
+        if told := manifest.get("compression"):
+            data["compression"] = {key: told[key] for key in ("status", "chosen", "main")}
+            data["compression"] |= {key: told["proof"][key] for key in ("test", "latency")}
+            lines += compression_lines(told)
         lines.append(f"bundle  {run.bundle}")
     data["report"] = str(run.report)
     lines.append(f"report  {run.report}")
     if "bundle" in data:
         lines.append(f'next    mw predict {run.bundle} "..."    mw serve {run.bundle}')
     return data, "\n".join(lines)
+
+
+def compression_lines(told: dict[str, Any]) -> list[str]:
+    """What a compression reached, and what was shown of it."""
+    chosen = next(point for point in told["points"] if point["id"] == told["chosen"])
+    race, test = told["proof"]["latency"], told["proof"]["test"]
+    return [
+        f"smaller   {chosen['label']}: {race['ratio']:.1f} times faster "
+        f"({race['low']:.1f} to {race['high']:.1f}), {chosen['bytes'] / 1e6:.1f} MB instead of "
+        f"{told['baseline']['bytes'] / 1e6:.0f}",
+        f"proven    loses at most {test['bound_points']:.2f} points of {told['main']}, "
+        f"{test['max_drop']:g} allowed, at 95% confidence on {test['rows']:,} rows",
+    ]
 
 
 def _stage_line(stage: StageRecord) -> str:

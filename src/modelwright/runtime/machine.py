@@ -10,7 +10,7 @@ import platform
 import resource
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,30 @@ _FLAGS = (
     *("asimddp", "i8mm", "bf16", "sve"),
 )
 """Instruction sets that decide which kernels run, as Linux names them (x86, then ARM)."""
+
+
+_CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Variables with which a user forbids instruction sets; oneDNN obeys, as in OpenVINO's 8-bit kernels.
+
+ONNX Runtime and torch's own kernels do not read them: there the flags tell too little, never too much.
+"""
+_AVX2 = {"avx2", "f16c"}
+_AVX512 = _AVX2 | {"avx512f", "avx512bw"}
+_ALLOWED = {
+    "SSE41": set[str](), "AVX": set[str](), "AVX2": _AVX2, "AVX2_VNNI": _AVX2 | {"avx_vnni"},
+    "AVX2_VNNI_2": _AVX2 | {"avx_vnni", "avx_vnni_int8"}, "AVX512_CORE": _AVX512,
+    "AVX512_CORE_VNNI": _AVX512 | {"avx512_vnni"},
+    "AVX512_CORE_BF16": _AVX512 | {"avx512_vnni", "avx512_bf16"},
+    "AVX512_CORE_FP16": _AVX512 | {"avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni"},
+}  # fmt: skip
+"""What is left under a cap, as oneDNN names it; other caps forbid nothing that is told here."""
+
+
+def allowed(flags: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Instruction sets that kernels may use: the processor's, less what the environment forbids."""
+    cap = next((environment[name].upper() for name in _CAPS if environment.get(name)), "")
+    left = _ALLOWED.get(cap)
+    return [flag for flag in flags if left is None or flag in left]
 
 
 def cores() -> int:
@@ -40,7 +64,7 @@ def describe() -> dict[str, object]:
                 name = value.strip()
             elif key.strip() in ("flags", "Features"):
                 present = set(value.split())
-                flags = [flag for flag in _FLAGS if flag in present]
+                flags = allowed((flag for flag in _FLAGS if flag in present), os.environ)
                 break
     return {
         "processor": name,

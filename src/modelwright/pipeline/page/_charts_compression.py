@@ -107,8 +107,8 @@ def _limits(told: Mapping[str, Any], x: Scale, y: Scale) -> list[Markup]:
     height = round(y.at(_lowest(told)), 1)
     parts = [
         tag("line", x1="0", x2="100%", y1=height, y2=height, class_="limit"),
-        tag("text", f"−{told['request']['max_drop']:g}", x="100%", y=height - 5,
-            class_="tick limit-text", text_anchor="end"),
+        tag("text", f"max_drop {told['request']['max_drop']:g}", x=2, y=height + 13,
+            class_="tick limit-text"),
     ]  # fmt: skip
     if limit := told["request"]["limits"].get(axis(told)):
         at = x.percent(limit)

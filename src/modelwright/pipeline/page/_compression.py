@@ -43,14 +43,21 @@ def _sentence(told: Mapping[str, Any], chosen: Mapping[str, Any]) -> Any:
     values = {
         "p50": _milliseconds(race["p50_ms"]),
         "before": _milliseconds(race["baseline_p50_ms"]),
-        "ratio": f"{race['ratio']:.1f}",
+        "pace": _pace(race["ratio"]),
         "size": f"{chosen['bytes'] / 1e6:.1f}",
         "size_before": f"{before['bytes'] / 1e6:.0f}",
         "bound": f"{test['bound_points']:.2f}",
-        "metric": _words.known("metric", told["main"]),
+        "metric": _words.within("metric", told["main"]),
         "rows": _words.whole(test["rows"]),
     }
     return _words.say("small.met" if told["status"] == "met" else "small.nearest", **values)
+
+
+def _pace(ratio: float) -> Any:
+    """How much faster, or slower, than the uncompressed model."""
+    if ratio >= 1:
+        return _words.say("small.faster", ratio=f"{ratio:.1f}")
+    return _words.say("small.slower", ratio=f"{1 / max(ratio, 1e-9):.1f}")
 
 
 def _steps(told: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -53,6 +53,18 @@ def known(prefix: str, name: str) -> Markup:
     return say(key) if key in table() else Markup("<span>{}</span>").format(name)
 
 
+def within(prefix: str, name: str) -> Markup:
+    """As `known`, for the middle of a sentence: Accuracy becomes accuracy, F1 stays."""
+    words = table().get(f"{prefix}.{name}")
+    if words is None:
+        return known(prefix, name)
+    lower = [word[0].lower() + word[1:] if word[1:2].islower() else word for word in words]
+    return Markup("").join(
+        Markup('<span class="{0}" lang="{0}">{1}</span>').format(language, word)
+        for language, word in zip(LANGUAGES, lower, strict=True)
+    )
+
+
 def _filled(key: str, index: int, values: dict[str, Any]) -> Markup:
     sentence = table()[key][index]
     return Markup(sentence).format(**{name: escape(value) for name, value in values.items()})

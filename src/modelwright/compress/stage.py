@@ -15,12 +15,13 @@ from modelwright.compress.certifying import Certified, certify, keep_rows, race
 from modelwright.compress.choosing import limits_of, mark_pareto, meets, objective, sequence
 from modelwright.compress.latency import timed
 from modelwright.compress.memory import memory_mb
-from modelwright.compress.points import Point, Workshop, allowed_passes
+from modelwright.compress.points import TIMING_SECONDS, Point, Workshop, allowed_passes
 from modelwright.compress.proof import stages_of
 from modelwright.compress.search import EXACT, Search
 from modelwright.compress.session import CompressRequest, Session, open_session
 from modelwright.compress.size import size_ledger
 from modelwright.errors import UserError
+from modelwright.formats._tuning import tune
 from modelwright.recipe.schema import NUMERIC_PASSES, Part
 from modelwright.runtime.files import write_json
 from modelwright.runtime.libraries import versions
@@ -139,6 +140,7 @@ def _written(
     """Write the artifact's files; returns compression.json without its verdict."""
     session, request = workshop.session, workshop.session.request
     network, form = workshop.network(chosen.path[:-1]), workshop.form(chosen.path)
+    _settle(workshop, chosen)
     network.save(request.folder / "checkpoint")
     write_json(request.folder / "checkpoint" / "training.json", request.training)
     shutil.copytree(
@@ -180,6 +182,18 @@ def _written(
             "versions": versions(*LIBRARIES),
         },
     }
+
+
+def _settle(workshop: Workshop, chosen: Point) -> None:
+    """Threads and streams that run the chosen form best here; its answers stay the same bits."""
+    form, probe = workshop.form(chosen.path), workshop.probe(chosen.path)
+    model = workshop.network(chosen.path[:-1])
+    features = [feature for call in probe for feature in call.features]
+    aim = "one" if max(call.batch for call in probe) == 1 else "many"
+    tune(form.folder, form.draft.engine, model.task, model.encoder, features, aim)
+    variant = workshop.open(chosen.path)
+    chosen.latency = timed(variant, probe, TIMING_SECONDS)
+    variant.engine.close()
 
 
 def _judged(workshop: Workshop, chosen: Point, certified: Certified) -> Any:

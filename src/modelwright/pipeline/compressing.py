@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from modelwright.artifacts.bundle import MANIFEST, read_bundle
 from modelwright.artifacts.dataset import Dataset
 from modelwright.artifacts.hashing import digest_files, digest_json
 from modelwright.errors import UserError
@@ -35,6 +36,7 @@ def compress(work: Work, folder: Path) -> dict[str, Any]:
             _named(work), work.recipe.task.name, task_options(work.recipe)
         )
         _check_labels(teacher, dataset, _named(work))
+        training = _told(_named(work), training)
         teacher.save(folder / "teacher")
         write_json(folder / "teacher" / "training.json", training)
         origin = digest_of_model(work)
@@ -59,6 +61,15 @@ def compress(work: Work, folder: Path) -> dict[str, Any]:
 def _named(work: Work) -> Path:
     section = work.recipe.compress
     return Path(locate(str(section.model if section else ""), work.folder))
+
+
+def _told(folder: Path, training: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the making of a model that was not trained here, as training.json has it."""
+    manifest = read_bundle(folder) if (folder / MANIFEST).is_file() else {}
+    unknown = {"method": "imported", "settings": {}, "best": {}, "seconds": 0.0}
+    base = {"id": folder.name, "licence": "unknown", "digest": digest_json(digest_files(folder))}
+    known = {"base": manifest.get("base", base), **manifest.get("training", {})}
+    return {**unknown, **known, **training}
 
 
 def _check_labels(teacher: TrainedModel, dataset: Dataset, folder: Path) -> None:

@@ -77,7 +77,9 @@ def predict(work: Work, wanted: Sequence[str]) -> Prediction:
     with tempfile.TemporaryDirectory(prefix="modelwright-plan-") as name:
         folder = Path(name)
         dataset = _dataset(trial, folder, prediction)
-        if set(wanted) & {"finetune", "evaluate", "package"}:
+        if "finetune" not in names_of(trial.recipe):
+            prediction.stages["compress"] = _predict_compress(trial, resident_mb(), 0.0)
+        elif set(wanted) & {"finetune", "evaluate", "package"}:
             _predict_training(trial, dataset, folder, prediction)
             release_memory()
             if "data" in prediction.stages:  # training's libraries stay in the process

@@ -33,7 +33,7 @@ BEFORE = "torch eager fp32 of the same fine-tuned model, padded to the longest o
 QUICK_SETS = (
     "effort=quick", "base=scratch:tiny", "finetune.epochs=0.2", "evaluate.suites=[quality]",
     "compress.max_drop=100", "compress.passes=[quantize]", "compress.budget.minutes=0.2",
-    "package.max_drop=100",
+    "package.max_drop=100", "package.formats=[torch]", "compress.batch=1",
 )  # fmt: skip
 NEAREST = 3
 """Exit status of `mw run` when limits can't be met; there is an answer all the same."""

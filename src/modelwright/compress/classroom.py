@@ -47,7 +47,6 @@ def teach(
     Raises:
         KeyboardInterrupt: asked to stop; the next call with the same arguments goes on.
     """
-    started = time.perf_counter()
     folder = material.folder / f"lesson-{_key(student, weights, choice)}"
     folder.mkdir(parents=True, exist_ok=True)
     table = _table(student, material)
@@ -77,6 +76,7 @@ def teach(
         log_folder=folder,
         objective=lesson_of(student, weights, choice, material),
     )
+    started = time.perf_counter()
     with stop_requests() as stop, bar("distilling", len(loop.batches)) as shown:
         outcome = fit(loop, shown, stop)
     return {

@@ -1,7 +1,7 @@
 """The search: cheap candidates first, lessons for the promising, forms for all of them.
 
     vocabulary ─▶ forms of the whole network ─▶ costs of its parts ─▶ importance ─▶ a front of
-    architectures (nothing trained) ─▶ short lessons, halving the front ─▶ long lessons ─▶ forms
+    architectures (nothing trained) ─▶ lessons, halving the front ─▶ forms of what was taught
 
 Every step asks the clock. What a killed search has made and measured is found again by its path.
 """
@@ -32,26 +32,16 @@ BY_AIM = {
     "memory": ("fp32", "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights"),
 }
 FINALIST_FORMS = 2
-SHORT_EPOCHS, SHORT_ROWS = 2.0, 24_000
-LONG_EPOCHS, LONG_LEAST = 20.0, 2.0
-SHORT_SHARE, RESERVE_SHARE, RESERVE_LEAST = 0.25, 0.12, 30.0
-MOST_SHORT, MOST_LONG = 3, 4
+PILOT_ROWS = 1_500
+"""Rows of the first lesson, which only tells how long a row takes."""
+MOST_EPOCHS, LEAST_EPOCHS, MOST_LESSONS = 12.0, 2.0, 4
+RESERVE_SHARE, RESERVE_LEAST = 0.12, 30.0
 SLACK_POINTS = 1.0
-"""What a short lesson may lose beyond the limit: a long one wins it back (docs/lab.md)."""
+"""Beyond the limit: what a form may lose and still be tried on taught networks."""
 LIKELY = 0.5
-FIRST_LOST = 0.25
-"""Where on the front lessons begin: half of 6 layers at three quarters of their width, about."""
-
-
-@dataclass
-class Lesson:
-    """A network that was taught, and how it did on the tuning rows."""
-
-    place: int
-    shape: Shape
-    path: list[Step]
-    drop: float
-    point: Point
+FIRST_LOST = 0.35
+"""Where on the front lessons begin: half of the layers at half of their width, about. A lesson
+brings that back; short lessons of many shapes mislead (docs/lab.md)."""
 
 
 @dataclass
@@ -200,13 +190,13 @@ class Search:
 
     # -- lessons ----------------------------------------------------------------------------------
     def _path(self, shape: Shape, model: TrainedModel) -> list[Step]:
-        """Base and cuts of a shape; neurons and heads are refitted where they are cut."""
+        """Base and cuts of a shape; what follows cut neurons is refitted."""
         blocks = self.workshop.blocks(model)
         path = list(self.base)
         if len(shape.layers) < len(blocks):
             path.append(_step("layers", kept=list(shape.layers)))
         if any(len(h) < blocks[0].heads for h in shape.heads):
-            path.append(_step("heads", kept=[list(h) for h in shape.heads], reconstruct=True))
+            path.append(_step("heads", kept=[list(h) for h in shape.heads]))
         if any(len(n) < blocks[0].up.out_features for n in shape.neurons):
             path.append(_step("ffn", kept=[list(n) for n in shape.neurons], reconstruct=True))
         return path
@@ -222,39 +212,30 @@ class Search:
                 return
 
     def _teach(self) -> None:
+        """Lessons as long as the budget allows, stronger cuts while they are likely to be proven,
+        milder ones else, halving what is left of the front."""
         shapes = self._front()
-        best = self._short(shapes)
-        self._long(shapes, best)
-
-    def _short(self, shapes: Sequence[Shape]) -> int:
-        """Halve the front by short lessons; the place of the strongest cut that holds."""
-        low, high = -1, len(shapes)
-        budget = SHORT_SHARE * self._session.left
-        place, taught = _nearest(shapes, FIRST_LOST), 0
-        while high - low > 1 and taught < MOST_SHORT:
-            needed = self._lesson_time(shapes[place], self._short_epochs)
-            if taught and (not self._room(needed) or taught * needed > budget):
-                break
-            lesson = self._lesson(shapes, place, self._short_epochs)
-            holds = lesson.drop <= self._compress.max_drop + SLACK_POINTS
-            low, high = (place, high) if holds else (low, place)
-            place, taught = (low + high) // 2, taught + 1
-        return max(low, 0)
-
-    def _long(self, shapes: Sequence[Shape], place: int) -> None:
-        """Long lessons, stronger cuts while they are likely to be proven, milder ones else."""
-        low, high = -1, len(shapes)
-        for number in range(MOST_LONG):
+        low, high, place = -1, len(shapes), _nearest(shapes, FIRST_LOST)
+        self._pilot(shapes[place])
+        for number in range(MOST_LESSONS):
             epochs = self._kept_choice(
-                f"long-{number}", self._long_epochs(shapes[place], lessons=max(1, 2 - number))
+                f"lesson-{number}", self._epochs(shapes[place], lessons=max(1, 2 - number))
             )
-            if epochs < LONG_LEAST:
+            if epochs < LEAST_EPOCHS and number:
                 return
-            likely = self._finished(shapes, place, epochs)
+            likely = self._finished(shapes[place], epochs)
             low, high = (place, high) if likely > LIKELY else (low, place)
             if high - low <= 1:
                 return
             place = (low + high) // 2
+
+    def _pilot(self, shape: Shape) -> None:
+        """Learn how long a lesson takes."""
+        share = min(1.0, PILOT_ROWS / max(1, len(self._session.material.rows)))
+        model = self.workshop.network(self.base)
+        facts: dict[str, Any] = {}
+        self.workshop.network([*self._path(shape, model), self._distil(shape, share)], facts)
+        self._learn_time(shape, share, float(facts["seconds"]))
 
     def _kept_choice(self, name: str, value: float) -> float:
         """A choice that hung on the clock; a search that goes on makes it as before."""
@@ -265,64 +246,48 @@ class Search:
             write_json(path, known)
         return float(known[name])
 
-    def _finished(self, shapes: Sequence[Shape], place: int, epochs: float) -> float:
-        """Give a shape its long lesson and its forms; the chance that one of them is proven."""
-        lesson = self._lesson(shapes, place, epochs, after_short=True)
-        points = [lesson.point]
-        for form in self.forms[1:FINALIST_FORMS]:
-            if self._room(0):
-                points.append(self._measure(lesson.path, form, lesson.shape.label, lesson.point))
+    def _finished(self, shape: Shape, epochs: float) -> float:
+        """Give a shape its lesson and its forms; the chance that one of them is proven."""
+        path = self._path(shape, self.workshop.network(self.base))
+        path = [*path, self._distil(shape, epochs)]
+        say(f"  lesson of {epochs:g} epochs: {shape.label}")
+        facts: dict[str, Any] = {}
+        self.workshop.network(path, facts)
+        self._learn_time(shape, epochs, float(facts["seconds"]))
+        label = f"{shape.label}, taught {epochs:g} epochs"
+        points: list[Point] = []
+        for form in self.forms[:FINALIST_FORMS]:
+            if not points or self._room(0):
+                points.append(self._measure(path, form, label, points[0] if points else None))
         rows = len(self._session.certification)
         return max(chance(point, rows, self._compress.max_drop) for point in points)
 
-    @property
-    def _short_epochs(self) -> float:
-        return min(SHORT_EPOCHS, SHORT_ROWS / max(1, len(self._session.material.rows)))
-
-    def _long_epochs(self, shape: Shape, lessons: int) -> float:
+    def _epochs(self, shape: Shape, lessons: int) -> float:
         """Epochs for which there is time, if as many lessons follow."""
         reserve = max(RESERVE_LEAST, RESERVE_SHARE * self._session.budget)
         left = (self._session.left - reserve) / lessons
-        each = max(self._lesson_time(shape, 1.0), 1e-3)
-        return min(LONG_EPOCHS, round(left / each - 0.25, 1))
+        each = self.lesson_seconds * _share(shape, self._depth)
+        return min(MOST_EPOCHS, max(0.5, round(left / max(each, 1e-3), 1)))
 
-    def _lesson_time(self, shape: Shape, epochs: float) -> float:
-        """Seconds of a lesson, from the last one's: the teacher's part is the same for all."""
-        if not self.lesson_seconds:
-            return 0.0
-        blocks = len(self.workshop.blocks(self.workshop.network(self.base)))
-        return epochs * self.lesson_seconds * (0.5 + 0.5 * len(shape.layers) / blocks)
+    def _learn_time(self, shape: Shape, epochs: float, seconds: float) -> None:
+        if seconds > 0:
+            self.lesson_seconds = seconds / epochs / _share(shape, self._depth)
 
-    def _lesson(
-        self, shapes: Sequence[Shape], place: int, epochs: float, *, after_short: bool = False
-    ) -> Lesson:
-        """Teach a shape, write its best form, and judge it."""
-        shape, model = shapes[place], self.workshop.network(self.base)
-        path = self._path(shape, model)
-        if after_short:
-            path = [*path, self._distil(shape, self._short_epochs)]
-            self.workshop.network(path)
-        path = [*path, self._distil(shape, epochs)]
-        facts: dict[str, Any] = {}
-        say(f"  lesson of {epochs:g} epochs: {shape.label}")
-        self.workshop.network(path, facts)
-        self._learn_time(shape, epochs, float(facts.get("seconds", 0.0)))
-        label = f"{shape.label}, taught {epochs:g} epochs"
-        point = self._measure(path, self.forms[0], label)
-        return Lesson(place, shape, path, point.tuning["drop_points"], point)
+    @property
+    def _depth(self) -> int:
+        return len(self.workshop.blocks(self.workshop.network(self.base)))
 
     def _distil(self, shape: Shape, epochs: float) -> Step:
         return _step("distil", epochs=epochs, layers=list(shape.layers))
 
-    def _learn_time(self, shape: Shape, epochs: float, seconds: float) -> None:
-        blocks = len(self.workshop.blocks(self.workshop.network(self.base)))
-        share = 0.5 + 0.5 * len(shape.layers) / blocks
-        if seconds > 0:
-            self.lesson_seconds = seconds / epochs / share
-
 
 def _step(name: str, **choice: Any) -> Step:
     return {"pass": name, "choice": choice}
+
+
+def _share(shape: Shape, depth: int) -> float:
+    """A lesson's time against that of a network of all layers: the teacher's part is the same."""
+    return 0.5 + 0.5 * len(shape.layers) / depth
 
 
 def _nearest(shapes: Sequence[Shape], lost: float) -> int:

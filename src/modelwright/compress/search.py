@@ -8,7 +8,6 @@ Every step asks the clock. What a killed search has made and measured is found a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,9 +38,9 @@ RESERVE_SHARE, RESERVE_LEAST = 0.12, 30.0
 SLACK_POINTS = 1.0
 """Beyond the limit: what a form may lose and still be tried on taught networks."""
 LIKELY = 0.5
-FIRST_LOST = 0.35
-"""Where on the front lessons begin: half of the layers at half of their width, about. A lesson
-brings that back; short lessons of many shapes mislead (docs/lab.md)."""
+FIRST_SHARE = 0.5
+"""Lessons begin with half of the layers at this share of their heads' and neurons' cost: on
+BANKING77 such a network learnt to answer as well as the whole one (docs/lab.md)."""
 
 
 @dataclass
@@ -177,7 +176,8 @@ class Search:
             path.append(_step("ffn", kept=[list(range(neurons))] * layers))
         return path
 
-    def _front(self) -> list[Shape]:
+    def _front(self) -> tuple[list[Shape], int]:
+        """Architectures from mild to strong, and the place of the one to begin with."""
         model = self.workshop.network(self.base)
         say("  costs of layers, heads and neurons")
         costs = self._costs(model)
@@ -185,8 +185,13 @@ class Search:
         found = importance(model, self._session.material.rows, self._session.material.seed)
         seed = self._session.material.seed
         shapes = front(found, costs, self._cuts, seed)
-        uncut = shaped(found, costs, self._cuts, len(found.neurons), 1.0)
-        return [shape for shape in shapes if shape.cost < 0.97 * uncut.cost] or [uncut]
+        depth = len(found.neurons)
+        uncut = shaped(found, costs, self._cuts, depth, 1.0)
+        half = max(1, depth // 2) if "layers" in self._cuts else depth
+        first = shaped(found, costs, self._cuts, half, FIRST_SHARE)
+        others = [shape for shape in shapes if shape.cost < 0.97 * uncut.cost and shape != first]
+        ladder = sorted([*others, first], key=lambda shape: -shape.cost)
+        return ladder, ladder.index(first)
 
     # -- lessons ----------------------------------------------------------------------------------
     def _path(self, shape: Shape, model: TrainedModel) -> list[Step]:
@@ -204,7 +209,7 @@ class Search:
     def _cut_only(self) -> None:
         """Without lessons: the front from its mild end on, until one loses too much."""
         model = self.workshop.network(self.base)
-        for shape in self._front():
+        for shape in self._front()[0]:
             if not self._room(0):
                 return
             point = self._measure(self._path(shape, model), self.forms[0], shape.label)
@@ -214,8 +219,8 @@ class Search:
     def _teach(self) -> None:
         """Lessons as long as the budget allows, stronger cuts while they are likely to be proven,
         milder ones else, halving what is left of the front."""
-        shapes = self._front()
-        low, high, place = -1, len(shapes), _nearest(shapes, FIRST_LOST)
+        shapes, place = self._front()
+        low, high = -1, len(shapes)
         self._pilot(shapes[place])
         for number in range(MOST_LESSONS):
             epochs = self._kept_choice(
@@ -288,8 +293,3 @@ def _step(name: str, **choice: Any) -> Step:
 def _share(shape: Shape, depth: int) -> float:
     """A lesson's time against that of a network of all layers: the teacher's part is the same."""
     return 0.5 + 0.5 * len(shape.layers) / depth
-
-
-def _nearest(shapes: Sequence[Shape], lost: float) -> int:
-    """The place on the front that loses about so much."""
-    return min(range(len(shapes)), key=lambda place: abs(shapes[place].lost - lost))

@@ -18,7 +18,7 @@ from modelwright.compress.masks import search_masks
 from modelwright.runtime.libraries import require
 
 TRIALS = 120
-SHARES = (1.0, 0.75, 0.6, 0.5, 0.4, 0.3, 0.22)
+SHARES = (1.0, 0.75, 0.6, 0.5, 0.4)
 MULTIPLE = 32
 WIDTH, DEPTH = 1.5, 0.8
 """How much importance lost within the kept layers counts, and layers that are left out.

@@ -8,7 +8,7 @@ Every step asks the clock. What a killed search has made and measured is found a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modelwright.compress.choosing import chance, figure, objective
@@ -177,7 +177,19 @@ class Search:
         return path
 
     def _front(self) -> tuple[list[Shape], int]:
-        """Architectures from mild to strong, and the place of the one to begin with."""
+        """Architectures from mild to strong, and the place of the one to begin with.
+
+        They hang on measured costs, so they are written down: a search that goes on has the same.
+        """
+        path = self._session.request.scratch / "front.json"
+        if not path.is_file():
+            ladder, first = self._laid_out()
+            write_json(path, {"first": first, "shapes": [asdict(shape) for shape in ladder]})
+        told = read_json(path)
+        return [Shape.restored(values) for values in told["shapes"]], int(told["first"])
+
+    def _laid_out(self) -> tuple[list[Shape], int]:
+        """Measure the costs, score heads and neurons, and lay out the front."""
         model = self.workshop.network(self.base)
         say("  costs of layers, heads and neurons")
         costs = self._costs(model)

@@ -7,7 +7,7 @@ together. How the share is spent is left to the importance of each head and neur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,12 @@ class Shape:
     neurons: tuple[tuple[int, ...], ...]
     cost: float
     lost: float
+
+    @classmethod
+    def restored(cls, values: Mapping[str, Any]) -> Shape:
+        """From what `asdict` and JSON made of it."""
+        lists = {name: tuple(map(tuple, values[name])) for name in ("heads", "neurons")}
+        return cls(**{**values, **lists, "layers": tuple(values["layers"])})
 
     @property
     def label(self) -> str:

@@ -85,10 +85,11 @@ def change(one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stage(stage: Mapping[str, Any]) -> dict[str, Any]:
-    tolerance = stage.get("tolerance")
+    tolerance, what = stage.get("tolerance"), str(stage["what"])
+    name = "int8 against fp32" if what.endswith("against fp32") else what
     return {
         **stage,
-        "name": _words.known("small.stage", str(stage["what"]).replace(" ", "-")),
+        "name": _words.known("small.stage", name.replace(" ", "-")),
         "shown": _difference(stage.get("max_abs_diff"), tolerance),
     }
 

@@ -59,6 +59,7 @@ def _sampler() -> ModuleType:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_path):
+    from modelwright.compress import certifying, points
     from modelwright.engines import Bundle
     from modelwright.package import proving
     from modelwright.package.verifying import read_golden
@@ -67,6 +68,8 @@ def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_pat
     monkeypatch.setenv("MODELWRIGHT_DATA", str(some_rows))
     monkeypatch.setenv("MODELWRIGHT_STORE", str(tmp_path / "store"))
     monkeypatch.setattr(proving, "SPEED_SECONDS", 0.02)
+    monkeypatch.setattr(points, "TIMING_SECONDS", 0.05)
+    monkeypatch.setattr(certifying, "PROOF_SECONDS", 0.5)
     quick = (
         "effort=quick",
         "finetune.epochs=0.2",

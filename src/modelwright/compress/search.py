@@ -65,10 +65,11 @@ class Search:
         """Measure as many points as the budget allows; all of them are returned."""
         self._cut_vocabulary()
         self._rank_forms()
-        if self._cuts and "distil" in self.workshop.passes and self._room(0):
-            self._teach()
-        elif self._cuts:
-            self._cut_only()
+        if self._cuts and self._room(0):
+            if "distil" in self.workshop.passes:
+                self._teach()
+            else:
+                self._cut_only()
         return self.workshop.points
 
     @property

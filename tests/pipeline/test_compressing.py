@@ -109,7 +109,7 @@ def test_the_proof_is_repeated_by_verify_and_noticed_when_it_fails(compressed: R
     assert found.proof.bound_points == pytest.approx(
         told(compressed)["proof"]["test"]["bound_points"], abs=1e-3
     )
-    found.proof.max_drop = 0.0
+    found.proof.max_drop = found.proof.bound_points - 1.0
     problem = found.proof.problem(compressed.bundle)
     assert problem is not None
     assert problem.code == "MW-607"

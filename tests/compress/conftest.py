@@ -14,7 +14,6 @@ from modelwright.runtime.files import read_json
 
 if TYPE_CHECKING:
     from modelwright.compress.passes import Material
-    from modelwright.pipeline.running import Run
 
 TEXTS = [
     "my card is lost, where is my refund?",
@@ -73,25 +72,19 @@ def tokenizers() -> dict[str, Any]:
     return found
 
 
-def artifact(run: Run, stage: str) -> Path:
-    """A stage's artifact in the tiny run's store."""
-    key = next(each.key for each in run.stages if each.name == stage)
-    return run.folder.parents[1] / ".modelwright" / "store" / key
+@pytest.fixture(scope="session")
+def tiny_dataset(dataset: Path) -> Dataset:
+    return Dataset.open(dataset)
 
 
 @pytest.fixture(scope="session")
-def tiny_dataset(tiny_run: Run) -> Dataset:
-    return Dataset.open(artifact(tiny_run, "data"))
-
-
-@pytest.fixture(scope="session")
-def tiny_training(tiny_run: Run) -> dict[str, Any]:
-    return read_json(artifact(tiny_run, "finetune") / "training.json")
+def tiny_training(checkpoint: Path) -> dict[str, Any]:
+    return read_json(checkpoint / "training.json")
 
 
 @pytest.fixture
-def teacher(tiny_run: Run) -> TrainedModel:
-    return open_checkpoint(artifact(tiny_run, "finetune"))
+def teacher(checkpoint: Path) -> TrainedModel:
+    return open_checkpoint(checkpoint)
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def compressed(bundle: Path, rows: list[dict[str, Any]] | None, **proof: Any) ->
         "status": "met", "chosen": "p1", "main": "accuracy", "request": {"max_drop": 20.0},
         "points": [{"id": "p1", "label": "int8-dynamic", "bytes": 3_200_000}],
         "baseline": {"bytes": 91_000_000}, "machine": describe(),
+        "shapes": [{"batch": 2, "length": 8, "weight": 1.0}],
         "proof": {
             "flags": describe()["flags"], "versions": versions("onnxruntime", "torch"),
             "test": {"bound_points": 0.71, "max_drop": 1.0, "rows": 1500, "method": "Tango"},
@@ -71,6 +72,16 @@ def test_on_the_same_machine_the_test_is_repeated_and_holds(bundle: Path, datase
     assert found.proof is not None
     assert (found.proof.rows, found.proof.same, found.proof.differs) == (len(rows), 1.0, [])
     assert f"the test was repeated on {len(rows)} rows and holds (bound" in found.proof.sentence
+
+
+def test_the_race_is_repeated_too(bundle: Path, dataset: Path) -> None:
+    found = verify(compressed(bundle, rows_of(dataset)))
+    assert found.proof is not None
+    speed = found.proof.speed
+    assert speed is not None
+    assert 0 < speed["low"] <= speed["ratio"] <= speed["high"]
+    assert "times as fast as the uncompressed model here" in found.proof.sentence
+    assert "14.4 there" in found.proof.sentence
 
 
 def test_another_machine_on_which_the_test_holds_is_told_and_passes(

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from modelwright.compress.choosing import ALPHA
-from modelwright.compress.latency import again, interleaved, percentiles, speed_up
 from modelwright.compress.points import Point, Workshop
 from modelwright.compress.session import Part, Session
+from modelwright.engines._latency import again, race
 from modelwright.metrics.noninferiority import Drop, noninferiority
 from modelwright.runtime.progress import say
 
 PROOF_RUNS = 1_000
 PROOF_SECONDS = 60.0
+MOST_IMAGE_BYTES = 32 << 20
+"""Of the certification rows' files, for them to be kept in the bundle."""
 
 
 @dataclass
@@ -87,51 +89,41 @@ def told(drop: Drop, limit: float) -> dict[str, Any]:
     }
 
 
-def race(workshop: Workshop, point: Point) -> dict[str, Any]:
+def raced(workshop: Workshop, point: Point) -> dict[str, Any]:
     """The chosen form against the uncompressed model in torch, call by call in turn."""
     session = workshop.session
     variant = workshop.open(point.path)
     own = again(session.probe, workshop.network(point.path[:-1]))
-    models = {"baseline": Fixed(session.teacher, session.probe), "chosen": Fixed(variant, own)}
-    times = interleaved(models, session.probe, PROOF_RUNS, PROOF_SECONDS, seed=session.request.seed)
+    found = race(
+        (session.teacher, session.probe),
+        (variant, own),
+        PROOF_RUNS,
+        PROOF_SECONDS,
+        seed=session.request.seed,
+    )
     variant.engine.close()
-    before, after = (percentiles(times[name], session.probe) for name in ("baseline", "chosen"))
     call = session.probe[len(session.probe) // 2]
-    return {
-        "shape": {"batch": call.batch, "length": call.length, "calls": len(session.probe)},
-        "runs": int(times["chosen"].size),
-        "baseline_p50_ms": before["p50_ms"],
-        "baseline_p95_ms": before["p95_ms"],
-        "p50_ms": after["p50_ms"],
-        "p95_ms": after["p95_ms"],
-        **speed_up(times["baseline"], times["chosen"], session.probe),
-    }
-
-
-class Fixed:
-    """A model that answers each call with the features of its own encoder."""
-
-    def __init__(self, model: Any, own: Sequence[Any]) -> None:
-        self.model = model
-        self.own = [list(call.features) for call in own]
-        self.turn = 0
-
-    def logits(self, _features: Sequence[Any]) -> list[np.ndarray]:
-        """The answers to the next call in turn."""
-        found = self.model.logits(self.own[self.turn % len(self.own)])
-        self.turn += 1
-        return found
+    shape = {"batch": call.batch, "length": call.length, "calls": len(session.probe)}
+    return {"shape": shape, **found}
 
 
 def keep_rows(session: Session, certified: Certified, chosen: Part, path: Path) -> None:
-    """Write the certification rows with truth and logits, so that the test can be repeated."""
+    """Write the certification rows with truth and logits, so that the test can be repeated.
+
+    Images are kept as the files that they were (base64), unless they are too large together.
+    """
     task = session.teacher.task
+    inputs = [task.example(row) for row in certified.baseline.rows]
+    if sum(len(one) for one in inputs if isinstance(one, bytes)) > MOST_IMAGE_BYTES:
+        say(f"  the images of the proof are over {MOST_IMAGE_BYTES >> 20} MiB and are left out")
+        return
     before, after = _by_example(certified.baseline), _by_example(chosen)
     with path.open("w", encoding="utf-8") as file:
         for place, row in enumerate(certified.baseline.rows):
+            kept = {k: v for k, v in row.items() if k[0] != "_" and not isinstance(v, bytes)}
             line = {
-                "input": task.example(row),
-                "row": {name: value for name, value in row.items() if not name.startswith("_")},
+                "input": inputs[place],
+                "row": kept,
                 "baseline": before[place],
                 "answer": after[place],
             }

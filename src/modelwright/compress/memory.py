@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from modelwright import plugs
-from modelwright.compress.latency import Call
 from modelwright.encoders.batches import collate
+from modelwright.engines._latency import Call
 from modelwright.runtime.libraries import require
 from modelwright.runtime.machine import resident_mb
 

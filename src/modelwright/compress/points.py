@@ -20,10 +20,10 @@ from typing import Any
 
 from modelwright import plugs
 from modelwright.artifacts.hashing import digest_json
-from modelwright.compress.latency import Call, again, timed
 from modelwright.compress.passes import Form, Material, Pass, Piece
 from modelwright.compress.session import Session
 from modelwright.engines._bundle import Variant, open_variant
+from modelwright.engines._latency import Call, again, timed
 from modelwright.formats import Draft
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
 from modelwright.runtime.files import fsync_folder, read_json, write_json

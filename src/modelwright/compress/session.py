@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from modelwright.artifacts.dataset import Dataset
-from modelwright.compress.latency import Call, calls
 from modelwright.compress.passes import Material
+from modelwright.engines._latency import Call, calls
 from modelwright.errors import UserError
 from modelwright.metrics.evidence import Evidence
 from modelwright.models.checkpoint import TrainedModel

@@ -11,15 +11,15 @@ from typing import Any
 from modelwright import plugs
 from modelwright.artifacts.hashing import digest_files
 from modelwright.compress.answer import infeasible
-from modelwright.compress.certifying import Certified, certify, keep_rows, race
+from modelwright.compress.certifying import Certified, certify, keep_rows, raced
 from modelwright.compress.choosing import limits_of, mark_pareto, meets, objective, sequence
-from modelwright.compress.latency import timed
 from modelwright.compress.memory import memory_mb
 from modelwright.compress.points import TIMING_SECONDS, Point, Workshop, allowed_passes
 from modelwright.compress.proof import stages_of
 from modelwright.compress.search import EXACT, Search
 from modelwright.compress.session import CompressRequest, Session, open_session
 from modelwright.compress.size import size_ledger
+from modelwright.engines._latency import timed
 from modelwright.errors import UserError
 from modelwright.formats._tuning import tune
 from modelwright.recipe.schema import NUMERIC_PASSES, Part
@@ -150,7 +150,7 @@ def _written(
     chosen.memory_mb = chosen.memory_mb or _memory_of(workshop, chosen)
     part = _judged(workshop, chosen, certified)
     (request.folder / "proof").mkdir()
-    if request.compress.proof_rows and session.teacher.task.modality == "text":
+    if request.compress.proof_rows:
         keep_rows(session, certified, part, request.folder / "proof" / "rows.jsonl")
     say("  timing the chosen form against the uncompressed model")
     return {
@@ -174,7 +174,7 @@ def _written(
         "proof": {
             "test": chosen.certified,
             "sequence": certified.order,
-            "latency": race(workshop, chosen),
+            "latency": raced(workshop, chosen),
             **stages_of(workshop, chosen.path, certified.baseline, part),
             "size": size_ledger(request.folder / "form"),
             "files": digest_files(request.folder / "form"),

@@ -7,6 +7,7 @@ the drop is bounded anew against the answers that the uncompressed model gave th
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +18,19 @@ import numpy as np
 from modelwright.encoders import open_encoder
 from modelwright.engines import Bundle
 from modelwright.engines._bundle import TOKENIZER
+from modelwright.engines._latency import again, calls, race
 from modelwright.errors import Problem
 from modelwright.metrics.evidence import Evidence
 from modelwright.metrics.noninferiority import noninferiority
+from modelwright.recipe.schema import CallShape
 from modelwright.runtime.libraries import installed, versions
 from modelwright.runtime.machine import describe
 
 ROWS = "proof/rows.jsonl"
+RUNS, SECONDS = 200, 20.0
+"""Of the race, each of the two forms."""
+SHORTEST = 3
+"""Tokens: two special ones, and one of text."""
 WATCHED = ("openvino", "onnxruntime", "torch", "tokenizers", "numpy")
 """Libraries that can change an answer."""
 
@@ -41,6 +48,9 @@ class Reproof:
         bound_points: its one-sided 95% bound, found here.
         max_drop: what the bundle promises.
         same: share of rows whose answer is the one recorded.
+        proven_ratio: how many times faster than the uncompressed model it was shown to be.
+        speed: the same race here, shorter: `ratio`, `low`, `high`, `runs`, both medians; None where
+            the uncompressed model's runtime is not installed.
     """
 
     differs: list[str] = field(default_factory=list)
@@ -51,6 +61,8 @@ class Reproof:
     bound_points: float | None = None
     max_drop: float = 0.0
     same: float | None = None
+    proven_ratio: float = 0.0
+    speed: dict[str, float] | None = None
 
     @property
     def holds(self) -> bool:
@@ -63,7 +75,19 @@ class Reproof:
     def sentence(self) -> str:
         """For people."""
         here = f"here {', '.join(self.differs)}" if self.differs else "here all is alike"
-        return f"the compression was proven on {self.proven_on}; {here}: {self._again}"
+        return (
+            f"the compression was proven on {self.proven_on}; {here}: {self._again}{self._faster}"
+        )
+
+    @property
+    def _faster(self) -> str:
+        """What came of repeating the race."""
+        if self.speed is None:
+            return ""
+        return (
+            f"; {self.speed['ratio']:.3g} times as fast as the uncompressed model here "
+            f"({self.speed['low']:.3g} to {self.speed['high']:.3g}), {self.proven_ratio:.3g} there"
+        )
 
     @property
     def _again(self) -> str:
@@ -105,6 +129,7 @@ def prove_again(folder: Path, manifest: dict[str, Any]) -> Reproof | None:
         _differences(told["proof"]),
         proven_on=str(told["machine"]["processor"]),
         max_drop=float(told["request"]["max_drop"]),
+        proven_ratio=float(told["proof"]["latency"]["ratio"]),
     )
     engine = next(v["engine"] for v in manifest["variants"] if v["name"] == manifest["default"])
     if not installed(engine):
@@ -112,9 +137,10 @@ def prove_again(folder: Path, manifest: dict[str, Any]) -> Reproof | None:
     path = folder / ROWS
     if found.missing or not path.is_file():
         return found
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     bundle = Bundle.open(folder)
-    features = bundle.encode([line["input"] for line in lines])
+    lines = _read(path, bundle)
+    inputs = [line["input"] for line in lines]
+    features = bundle.encode(inputs)
     logits = bundle.logits(features)
     rows = [line["row"] for line in lines]
     ours = bundle.task.evidence(rows, logits, features)
@@ -123,8 +149,42 @@ def prove_again(folder: Path, manifest: dict[str, Any]) -> Reproof | None:
     found.drop_points = round(100 * drop.drop, 4)
     found.bound_points = round(100 * drop.bound, 4)
     found.same = _same(bundle, lines, logits, features)
+    found.speed = _raced(bundle, inputs, told["shapes"])
     bundle.close()
     return found
+
+
+def _read(path: Path, bundle: Bundle) -> list[dict[str, Any]]:
+    """The proof's rows; images as the files that they were."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if bundle.task.modality == "image":
+        for line in lines:
+            line["input"] = base64.b64decode(line["input"])
+    return lines
+
+
+def _raced(
+    bundle: Bundle, inputs: list[Any], shapes: list[dict[str, Any]]
+) -> dict[str, float] | None:
+    """The chosen variant against the uncompressed one in torch, on calls like the proof's."""
+    torch = [one["name"] for one in bundle.manifest["variants"] if one["engine"] == "torch"]
+    torch = [name for name in torch if name != bundle.variant["name"]]
+    if not torch or not installed("torch"):
+        return None
+    whole = Bundle.open(bundle.folder, torch[0])
+    wanted = [
+        CallShape(batch=each["batch"], weight=each["weight"], length=_length(each))
+        for each in shapes
+    ]
+    probe = calls(wanted, inputs, bundle)
+    found = race((whole, again(probe, whole)), (bundle, probe), RUNS, SECONDS)
+    whole.close()
+    return found
+
+
+def _length(shape: dict[str, Any]) -> int | None:
+    """Tokens of a call; None for images."""
+    return int(shape["length"]) if shape["length"] >= SHORTEST else None
 
 
 def _differences(proof: dict[str, Any]) -> list[str]:

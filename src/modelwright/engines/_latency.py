@@ -19,6 +19,8 @@ from modelwright.metrics.timing import measure, summary
 from modelwright.recipe.schema import CallShape
 from modelwright.tasks import Features
 
+Form = tuple[Any, "Sequence[Call]"]
+"""What answers `logits(features)`, and the calls as its encoder has them."""
 DATA_CALLS = 48
 """Single rows, spread over the lengths of the training rows, that stand for `batch: data`."""
 TURN = 10
@@ -122,36 +124,64 @@ def weighted(found: Sequence[Mapping[str, Any]], probe: Sequence[Call]) -> dict[
     }
 
 
-def interleaved(
-    models: Mapping[str, Any], probe: Sequence[Call], runs: int, seconds: float, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """Seconds of every call [runs, calls] by model, timed in turn, `TURN` runs at a time.
+def race(
+    baseline: Form, chosen: Form, runs: int, seconds: float, seed: int = 0
+) -> dict[str, float]:
+    """Two forms in turn: medians and 95th percentiles of both, and how many times faster.
 
     Args:
-        models: by name; each answers `logits(features)`.
-        probe: the calls.
-        runs: wanted of each model.
+        baseline: the slower one, and the calls as its encoder has them.
+        chosen: the other, with the same calls.
+        runs: wanted of each.
+        seconds: after which it ends with fewer.
+        seed: of the turns' order.
+
+    Returns:
+        `runs`, `baseline_p50_ms`, `baseline_p95_ms`, `p50_ms`, `p95_ms`, `ratio`, `low`, `high`.
+    """
+    probe = chosen[1]
+    times = interleaved({"baseline": baseline, "chosen": chosen}, runs, seconds, seed)
+    before, after = (percentiles(times[name], probe) for name in ("baseline", "chosen"))
+    return {
+        "runs": len(times["chosen"]),
+        "baseline_p50_ms": before["p50_ms"],
+        "baseline_p95_ms": before["p95_ms"],
+        "p50_ms": after["p50_ms"],
+        "p95_ms": after["p95_ms"],
+        **speed_up(times["baseline"], times["chosen"], probe),
+    }
+
+
+def interleaved(
+    forms: Mapping[str, Form], runs: int, seconds: float, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Seconds of every call [runs, calls] by form, timed in turn, `TURN` runs at a time.
+
+    Args:
+        forms: by name.
+        runs: wanted of each.
         seconds: after which it ends with fewer (two turns at least).
         seed: of the order within a round.
     """
     rng = np.random.default_rng(seed)
-    for model in models.values():
-        _round(model, probe)
-    names = list(models)
+    for form in forms.values():
+        _round(form)
+    names = list(forms)
     found: dict[str, list[list[float]]] = {name: [] for name in names}
     started = time.perf_counter()
     for number in range(max(1, runs // TURN)):
         for at in rng.permutation(len(names)):
-            model = models[names[at]]
-            _round(model, probe)
-            found[names[at]] += [_round(model, probe) for _ in range(TURN)]
+            form = forms[names[at]]
+            _round(form)
+            found[names[at]] += [_round(form) for _ in range(TURN)]
         if number >= 1 and time.perf_counter() - started > seconds:
             break
     return {name: np.array(times) for name, times in found.items()}
 
 
-def _round(model: Any, probe: Sequence[Call]) -> list[float]:
+def _round(form: Form) -> list[float]:
     """Seconds of every call, once."""
+    model, probe = form
     found = []
     for call in probe:
         before = time.perf_counter()

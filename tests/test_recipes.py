@@ -61,8 +61,8 @@ def _sampler() -> ModuleType:
 def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_path):
     from modelwright.compress import certifying, points
     from modelwright.engines import Bundle
-    from modelwright.package import proving
-    from modelwright.package.verifying import read_golden
+    from modelwright.package import proving, reproving
+    from modelwright.package.verifying import read_golden, verify
     from modelwright.pipeline.running import run
 
     monkeypatch.setenv("MODELWRIGHT_DATA", str(some_rows))
@@ -70,6 +70,7 @@ def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_pat
     monkeypatch.setattr(proving, "SPEED_SECONDS", 0.02)
     monkeypatch.setattr(points, "TIMING_SECONDS", 0.05)
     monkeypatch.setattr(certifying, "PROOF_SECONDS", 0.5)
+    monkeypatch.setattr(reproving, "SECONDS", 0.5)
     quick = (
         "effort=quick",
         "finetune.epochs=0.2",
@@ -83,3 +84,9 @@ def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_pat
     bundle = Bundle.open(done.bundle)
     assert bundle.manifest["quality"]["rows"] > 0
     assert next(read_golden(done.bundle))["output"]
+    if path.stem.endswith("-compressed"):
+        proof = verify(done.bundle).proof
+        assert proof is not None
+        assert proof.holds
+        assert proof.rows > 0
+        assert proof.speed is not None

@@ -16,7 +16,7 @@ import pytest
 from modelwright.compress import certifying, points
 from modelwright.engines import Bundle
 from modelwright.errors import GateError
-from modelwright.package import proving
+from modelwright.package import proving, reproving
 from modelwright.package.verifying import verify
 from modelwright.pipeline.running import Run, run
 
@@ -43,6 +43,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(points, "TIMING_SECONDS", 0.05)
     monkeypatch.setattr(certifying, "PROOF_SECONDS", 0.5)
     monkeypatch.setattr(proving, "SPEED_SECONDS", 0.02)
+    monkeypatch.setattr(reproving, "SECONDS", 0.5)
 
 
 @pytest.fixture(scope="module")

@@ -130,6 +130,9 @@ def test_an_unmet_request_ends_with_the_nearest_and_keeps_what_was_measured(
     assert found["status"] == "nearest"
     assert found["infeasible"]["binding"] == "p50_ms"
     assert found["infeasible"]["nearest"] in {point["id"] for point in found["points"]}
+    nearest = next(p for p in found["points"] if p["id"] == found["infeasible"]["nearest"])
+    assert found["infeasible"]["proven"], "what it loses is shown, not only seen"
+    assert nearest["certified"]["rows"] == found["rows"]["certification"]
     assert len(found["points"]) >= before, "points of the first search are used again"
     status = json.loads((output / "run.json").read_text(encoding="utf-8"))
     assert status["status"] == "failed"

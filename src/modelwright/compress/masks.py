@@ -7,7 +7,10 @@ costs in place of operations). Widths are multiples of what kernels like, and no
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,70 +18,84 @@ from modelwright.compress.importance import Importance
 
 
 def search_masks(
-    importance: Importance, head_cost: float, neuron_cost: float, budget: float, multiple: int = 32
+    importance: Importance,
+    head_costs: Sequence[float],
+    neuron_costs: Sequence[float],
+    budget: float,
+    multiple: int = 32,
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Kept heads and neurons of each layer.
 
     Args:
         importance: of every head and neuron.
-        head_cost: of one head; 0 keeps all heads.
-        neuron_cost: of one neuron; 0 keeps all neurons.
+        head_costs: of 0, 1, ... heads in one layer, rising; all 0 keeps all heads.
+        neuron_costs: of 0, 1, ... groups of `multiple` neurons in one layer; all 0 keeps all.
         budget: cost of all kept heads and neurons together.
         multiple: neurons of a layer are kept in groups of this size.
     """
-    layers, per_layer = importance.heads.shape
-    groups = _groups(importance.neurons, multiple)
-    head_order = _ranked(importance.heads)
-    best: tuple[float, int, int] = (-1.0, layers * per_layer, len(groups))
-    counts = range(layers, layers * per_layer + 1) if head_cost else [layers * per_layer]
-    gains = np.cumsum([0.0, *(gain for gain, _, _ in groups)])
-    head_gains = np.cumsum([0.0, *(importance.heads[layer, head] for layer, head in head_order)])
-    for heads in counts:
-        left = budget - heads * head_cost
-        room = int(left / (neuron_cost * multiple)) if neuron_cost else len(groups)
-        room = min(len(groups), max(layers, room))
-        kept = head_gains[heads] + gains[room]
-        over = heads * head_cost + room * multiple * neuron_cost > budget * 1.001
-        if kept > best[0] and not (over and heads > counts[0]):
-            best = (float(kept), heads, room)
-    _, heads, room = best
-    return _heads(head_order[:heads], layers), _neurons(groups[:room], importance.neurons, multiple)
+    heads = _Order.of([np.sort(row)[::-1] for row in importance.heads], head_costs)
+    groups = _Order.of([_grouped(scores, multiple) for scores in importance.neurons], neuron_costs)
+    layers = len(importance.heads)
+    counts = range(layers, len(heads.layers) + 1) if any(head_costs) else [len(heads.layers)]
+    best: tuple[float, int, int] = (-1.0, len(heads.layers), len(groups.layers))
+    for count in counts:
+        left = budget * 1.001 - heads.spent[count]
+        room = int(np.searchsorted(groups.spent, left, side="right")) - 1
+        room = min(len(groups.layers), max(layers, room))
+        kept = heads.gained[count] + groups.gained[room]
+        if kept > best[0] and (groups.spent[room] <= left or count == counts[0]):
+            best = (float(kept), count, room)
+    _, count, room = best
+    return (
+        _best(importance.heads, heads.taken(count, layers)),
+        _best(importance.neurons, [multiple * n for n in groups.taken(room, layers)]),
+    )
 
 
-def _ranked(heads: np.ndarray) -> list[tuple[int, int]]:
-    """(layer, head) by falling importance; each layer's best head comes first of all."""
-    first = [(layer, int(row.argmax())) for layer, row in enumerate(heads)]
-    order = np.argsort(-heads, axis=None, kind="stable")
-    pairs = [divmod(int(place), heads.shape[1]) for place in order]
-    return first + [pair for pair in pairs if pair not in set(first)]
+@dataclass(frozen=True)
+class _Order:
+    """In which order the parts of all layers are taken; the first of each layer come first.
+
+    Attributes:
+        layers: of each part in turn.
+        gained: importance of the first 0, 1, ... parts.
+        spent: their cost.
+    """
+
+    layers: list[int]
+    gained: np.ndarray
+    spent: np.ndarray
+
+    @classmethod
+    def of(cls, gains: Sequence[np.ndarray], costs: Sequence[float]) -> _Order:
+        """By importance for each millisecond; `gains` of a layer's parts fall."""
+        steps = np.diff(costs)
+        waiting = [(-math.inf, layer, 0) for layer in range(len(gains))]
+        layers, gained, spent = [], [0.0], [0.0]
+        while waiting:
+            _, layer, number = heapq.heappop(waiting)
+            layers.append(layer)
+            gained.append(gained[-1] + float(gains[layer][number]))
+            spent.append(spent[-1] + float(steps[number]))
+            if (after := number + 1) < len(gains[layer]):
+                worth = float(gains[layer][after]) / max(float(steps[after]), 1e-9)
+                heapq.heappush(waiting, (-worth, layer, after))
+        return cls(layers, np.array(gained), np.array(spent))
+
+    def taken(self, count: int, layers: int) -> list[int]:
+        """Parts by layer of the first `count`."""
+        return np.bincount(self.layers[:count], minlength=layers).tolist()
 
 
-def _groups(neurons: list[np.ndarray], multiple: int) -> list[tuple[float, int, int]]:
-    """(gain, layer, number) of groups of neurons; each layer's best group comes first of all."""
-    first: list[tuple[float, int, int]] = []
-    rest: list[tuple[float, int, int]] = []
-    for layer, scores in enumerate(neurons):
-        ordered = np.sort(scores)[::-1]
-        for number in range(math.ceil(len(ordered) / multiple)):
-            part = ordered[number * multiple : (number + 1) * multiple]
-            (rest if number else first).append((float(part.sum()), layer, number))
-    return first + sorted(rest, key=lambda group: -group[0])
+def _grouped(scores: np.ndarray, multiple: int) -> np.ndarray:
+    """Importance of groups of neurons, best first."""
+    ordered = np.sort(scores)[::-1]
+    return np.add.reduceat(ordered, np.arange(0, len(ordered), multiple))
 
 
-def _heads(kept: list[tuple[int, int]], layers: int) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in range(layers)]
-    for layer, head in kept:
-        found[layer].append(head)
-    return [sorted(each) for each in found]
-
-
-def _neurons(
-    kept: list[tuple[float, int, int]], neurons: list[np.ndarray], multiple: int
-) -> list[list[int]]:
-    counts = [0] * len(neurons)
-    for _, layer, _ in kept:
-        counts[layer] += multiple
+def _best(scores: Sequence[np.ndarray], counts: Sequence[int]) -> list[list[int]]:
+    """The most important parts of each layer, in their own order."""
     return [
-        sorted(int(i) for i in np.argsort(-scores, kind="stable")[: min(count, len(scores))])
-        for scores, count in zip(neurons, counts, strict=True)
+        sorted(int(i) for i in np.argsort(-row, kind="stable")[:count])
+        for row, count in zip(scores, counts, strict=True)
     ]

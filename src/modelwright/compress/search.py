@@ -14,7 +14,16 @@ from typing import Any
 from modelwright.compress.choosing import chance, figure, objective
 from modelwright.compress.importance import importance
 from modelwright.compress.points import Point, Step, Workshop
-from modelwright.compress.shapes import Costs, Shape, front, shaped, spread_layers
+from modelwright.compress.shapes import (
+    MULTIPLE,
+    Costs,
+    Shape,
+    front,
+    groups_of,
+    shaped,
+    spread_layers,
+    table,
+)
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import say
@@ -38,6 +47,10 @@ RESERVE_SHARE, RESERVE_LEAST = 0.12, 30.0
 SLACK_POINTS = 1.0
 """Beyond the limit: what a form may lose and still be tried on taught networks."""
 LIKELY = 0.5
+KNOTS = (1, 2)
+"""Quarters of a layer's heads and neurons that are measured."""
+HEADS_AT_MOST, NEURONS_AT_MOST = 0.5, 0.7
+"""Of a layer's cost, whatever noise says."""
 FIRST_SHARE = 0.5
 """Lessons begin with half of the layers at this share of their heads' and neurons' cost: on
 BANKING77 such a network learnt to answer as well as the whole one (docs/lab.md)."""
@@ -140,7 +153,10 @@ class Search:
 
     # -- costs ------------------------------------------------------------------------------------
     def _costs(self, model: TrainedModel) -> Costs:
-        """Fit the cost of layers, heads and neurons to a few untrained cuts in the best form."""
+        """Measure what layers, heads and neurons cost by a few untrained cuts in the best form.
+
+        Heads and neurons of one layer are cut to a half and to a quarter.
+        """
         blocks = self.workshop.blocks(model)
         depth, heads, neurons = len(blocks), blocks[0].heads, blocks[0].up.out_features
         cuts, form = self._cuts, self.forms[0]
@@ -150,18 +166,23 @@ class Search:
             return figure(*self.workshop.cost([*path, _step(form)]), self._compress)
 
         full = cost(depth, heads, neurons)
-        one = cost(1, heads, neurons) if "layers" in cuts and depth > 1 else full
         layers = 1 if "layers" in cuts else depth
-        thin = cost(layers, heads, neurons // 2) if "ffn" in cuts else one
-        slim = cost(layers, max(1, heads // 2), neurons) if "heads" in cuts else one
-        a_layer = max(full - one, 1e-6) / max(1, depth - 1) if "layers" in cuts else full / depth
-        gone = neurons - neurons // 2
-        a_neuron = max(one - thin, 0.05 * a_layer * layers) / (layers * gone)
-        a_head = max(one - slim, 0.02 * a_layer * layers) / (layers * (heads - max(1, heads // 2)))
-        a_neuron = min(a_neuron, 0.7 * a_layer / neurons)
-        a_head = min(a_head, 0.5 * a_layer / heads)
-        rest = max(0.0, a_layer - a_head * heads - a_neuron * neurons)
-        return Costs(max(0.0, full - depth * a_layer), rest, a_head, a_neuron)
+        one = cost(1, heads, neurons) if layers < depth else full
+        a_layer = max(full - one, 1e-6) / (depth - 1) if layers < depth else full / depth
+        head_knots = {max(1, heads * part // 4) for part in KNOTS if "heads" in cuts}
+        neuron_knots = {neurons * part // 4 // MULTIPLE * MULTIPLE for part in KNOTS}
+        neuron_knots = {knot for knot in neuron_knots if knot and "ffn" in cuts}
+        slim = {n: cost(layers, n, neurons) / layers for n in sorted(head_knots - {heads})}
+        thin = {n: cost(layers, heads, n) / layers for n in sorted(neuron_knots - {neurons})}
+        of_heads = table(slim | {heads: one / layers}, heads, HEADS_AT_MOST * a_layer)
+        of_neurons = table(
+            {groups_of(n): value for n, value in thin.items()}
+            | {groups_of(neurons): one / layers},
+            groups_of(neurons),
+            NEURONS_AT_MOST * a_layer,
+        )  # fmt: skip
+        rest = max(0.0, a_layer - of_heads[-1] - of_neurons[-1])
+        return Costs(max(0.0, full - depth * a_layer), rest, of_heads, of_neurons)
 
     def _untrained(self, layers: int, heads: int, neurons: int) -> list[Step]:
         """A path that cuts to this size, whatever is cut."""

@@ -7,6 +7,7 @@ together. How the share is spent is left to the importance of each head and neur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from modelwright.runtime.libraries import require
 TRIALS = 120
 SHARES = (1.0, 0.75, 0.6, 0.5, 0.4)
 MULTIPLE = 32
+LEAST_SHARE = 0.05
+"""Of a layer, that its heads and its neurons each cost at least: noise may say less than nothing."""
 WIDTH, DEPTH = 1.5, 0.8
 """How much importance lost within the kept layers counts, and layers that are left out.
 
@@ -33,26 +36,52 @@ width, as they did when all were taught alike (docs/lab.md).
 class Costs:
     """Milliseconds (or bytes) of an encoder by its parts, measured in the form that will run.
 
+    All layers of a backbone are alike, so one table serves them all.
+
     Attributes:
         fixed: of everything but the layers.
         layer: of a layer without heads and neurons.
-        head: of one head in one layer.
-        neuron: of one neuron in one layer.
+        heads: of 0, 1, ... heads in one layer.
+        neurons: of 0, 1, ... groups of `MULTIPLE` neurons in one layer.
     """
 
     fixed: float
     layer: float
-    head: float
-    neuron: float
+    heads: tuple[float, ...]
+    neurons: tuple[float, ...]
 
     def of(self, heads: Sequence[int], neurons: Sequence[int]) -> float:
         """Cost of layers with these numbers of heads and neurons."""
-        return (
-            self.fixed
-            + self.layer * len(heads)
-            + self.head * sum(heads)
-            + self.neuron * sum(neurons)
-        )
+        inner = sum(self.heads[count] for count in heads)
+        inner += sum(self.neurons[groups_of(count)] for count in neurons)
+        return self.fixed + self.layer * len(heads) + inner
+
+
+def groups_of(neurons: int) -> int:
+    """Groups of `MULTIPLE` that hold so many neurons."""
+    return math.ceil(neurons / MULTIPLE)
+
+
+def table(measured: Mapping[int, float], most: int, ceiling: float) -> tuple[float, ...]:
+    """Costs of 0, 1, ... `most` parts of one layer, between and below measured ones by straight
+    lines.
+
+    Args:
+        measured: cost by number of parts; any constant may be in all of them. With a single one
+            nothing can be told, and the parts cost nothing.
+        most: parts of a whole layer, which is among the measured.
+        ceiling: most that a whole layer's parts may cost, whatever noise says.
+    """
+    known = sorted(measured)
+    if len(known) < 2:
+        return (0.0,) * (most + 1)
+    costs = np.maximum.accumulate([measured[count] for count in known])
+    (first, low), (second, high) = [*zip(known, costs, strict=True)][:2]
+    start = low - first * (high - low) / (second - first)
+    line = np.interp(range(most + 1), [0, *known], [start, *costs]) - start
+    least = LEAST_SHARE * ceiling * np.arange(most + 1) / most
+    line = np.maximum(line, least)
+    return tuple(float(cost) for cost in line * min(1.0, ceiling / line[-1]))
 
 
 @dataclass(frozen=True)
@@ -133,10 +162,10 @@ def shaped(
     heads = tuple(tuple(range(part.heads.shape[1])) for _ in layers)
     neurons = tuple(tuple(range(len(each))) for each in part.neurons)
     if share < 1.0:
-        head = costs.head if "heads" in cuts else 0.0
-        neuron = costs.neuron if "ffn" in cuts else 0.0
-        whole = sum(len(h) * head for h in heads) + sum(len(n) * neuron for n in neurons)
-        found = search_masks(part, head, neuron, share * whole, MULTIPLE)
+        head_costs = costs.heads if "heads" in cuts else (0.0,) * len(costs.heads)
+        neuron_costs = costs.neurons if "ffn" in cuts else (0.0,) * len(costs.neurons)
+        budget = share * count * (head_costs[-1] + neuron_costs[-1])
+        found = search_masks(part, head_costs, neuron_costs, budget, MULTIPLE)
         heads = _kept(found[0]) if "heads" in cuts else heads
         neurons = _kept(found[1]) if "ffn" in cuts else neurons
     kept = sum(float(part.heads[i][list(h)].sum()) for i, h in enumerate(heads))

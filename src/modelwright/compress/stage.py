@@ -68,7 +68,7 @@ def run(request: CompressRequest) -> dict[str, Any]:
     certified = certify(workshop, order)
     proven = [point for point in certified.passed if point.meets]
     status = "met" if proven else "nearest"
-    answer = None if proven else infeasible(_dicts(points), request.compress.model_dump())
+    answer = None if proven else _unmet(workshop, points, certified)
     chosen = _chosen(points, proven, answer, request)
     mark_pareto(points)
     told = _written(workshop, points, chosen, certified)
@@ -121,6 +121,17 @@ def _memory_of(workshop: Workshop, point: Point) -> float | None:
     return memory_mb(form.folder, form.draft.engine, workshop.network(point.path[:-1]), probe)
 
 
+def _unmet(workshop: Workshop, points: Sequence[Point], certified: Certified) -> dict[str, Any]:
+    """What to say when nothing is proven inside the limits; the nearest point has a bound, too."""
+    asked = workshop.session.request.compress.model_dump()
+    while True:
+        answer = infeasible(_dicts(points), asked)
+        nearest = next(point for point in points if point.id == answer["nearest"])
+        if nearest.certified is not None:
+            return answer
+        _judged(workshop, nearest, certified)
+
+
 def _chosen(
     points: Sequence[Point],
     proven: Sequence[Point],
@@ -129,8 +140,7 @@ def _chosen(
 ) -> Point:
     if proven:
         return min(proven, key=lambda point: objective(point, request.compress))
-    nearest = answer["nearest"] if answer else points[0].id
-    return next(point for point in points if point.id == nearest)
+    return next(point for point in points if answer and point.id == answer["nearest"])
 
 
 # -- writing ----------------------------------------------------------------------------------------

@@ -10,17 +10,17 @@ from modelwright.runtime.machine import Kernels, allowed, describe, kernels
 @pytest.mark.parametrize(
     ("flags", "found"),
     [
-        (["avx2"], Kernels("avx2", "none", "none", True, True)),
-        (["avx2", "avx_vnni"], Kernels("vnni", "none", "none", False, True)),
+        (["avx2"], Kernels("avx2", "none", "none", True, True, False)),
+        (["avx2", "avx_vnni"], Kernels("vnni", "none", "none", False, True, False)),
         (
             ["avx2", "avx512f", "avx512_vnni", "avx512_bf16"],
-            Kernels("vnni", "avx512", "none", False, True),
+            Kernels("vnni", "avx512", "none", False, True, True),
         ),
         (
             ["avx512f", "avx512_vnni", "amx_int8", "amx_bf16", "avx512_fp16"],
-            Kernels("amx", "amx", "avx512", False, True),
+            Kernels("amx", "amx", "avx512", False, True, True),
         ),
-        ([], Kernels("none", "none", "none", True, False)),
+        ([], Kernels("none", "none", "none", True, False, False)),
     ],
 )
 def test_kernels_follow_from_the_instruction_sets(flags: list[str], found: Kernels) -> None:

@@ -207,8 +207,13 @@ def fused_attention(compiled: Any) -> int:
     return found
 
 
-def fusions(folder: Path, model: Any) -> dict[str, int]:
+def fusions(folder: Path, model: Any, *, integers: bool = False) -> dict[str, int]:
     """Fused attention nodes and attention layers of a variant: `{"attention", "layers"}`.
+
+    Args:
+        folder: the variant's.
+        model: that it was made of.
+        integers: whether its attention was quantized, too.
 
     Raises:
         GateError: MW-501 when OpenVINO can fuse attention on this processor, Modelwright knows the
@@ -223,7 +228,8 @@ def fusions(folder: Path, model: Any) -> dict[str, int]:
     )
     found = fused_attention(compiled)
     known = plugs.exists("family", model.network.backbone.config.model_type)
-    if found < layers and known and kernels().fuses:
+    fuses = kernels().fuses_int8 if integers else kernels().fuses
+    if found < layers and known and fuses:
         raise GateError(
             "MW-501",
             f"{found} of {layers} attention layers of {folder.name} are fused by OpenVINO",

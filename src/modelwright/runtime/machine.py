@@ -86,7 +86,8 @@ class Kernels:
         fp16: products in half precision: amx, avx512 or none.
         int8_saturates: the int8 kernels add pairs in 16 bits, which overflow with full 8-bit
             weights: weights must keep to 7 bits.
-        fuses: whether OpenVINO generates fused kernels.
+        fuses: whether OpenVINO fuses attention in floats.
+        fuses_int8: the same in 8-bit integers; there it runs attention in parts without AVX-512.
     """
 
     int8: str
@@ -94,6 +95,7 @@ class Kernels:
     fp16: str
     int8_saturates: bool
     fuses: bool
+    fuses_int8: bool
 
 
 def kernels(flags: Iterable[str] | None = None) -> Kernels:
@@ -105,7 +107,14 @@ def kernels(flags: Iterable[str] | None = None) -> Kernels:
     int8 = "amx" if has("amx_int8") else "vnni" if vnni else "avx2" if has("avx2") else "none"
     bf16 = "amx" if has("amx_bf16") else "avx512" if has("avx512_bf16") else "none"
     fp16 = "amx" if has("amx_fp16") else "avx512" if has("avx512_fp16") else "none"
-    return Kernels(int8, bf16, fp16, int8 in ("avx2", "none"), has("avx2") or has("avx512f"))
+    return Kernels(
+        int8,
+        bf16,
+        fp16,
+        int8_saturates=int8 in ("avx2", "none"),
+        fuses=has("avx2") or has("avx512f"),
+        fuses_int8=has("avx512f") and int8 in ("vnni", "amx"),
+    )
 
 
 def memory_mb() -> int:

@@ -78,7 +78,7 @@ def formed(piece: Piece, folder: Path, draft: Draft, **facts: Any) -> Piece:
     from modelwright.formats import _onnx, _openvino
 
     if draft.engine == "openvino":
-        fused = _openvino.fusions(folder, piece.model)
+        fused = _openvino.fusions(folder, piece.model, integers=draft.precision == "int8")
     else:
         layers = _openvino.attention_layers(piece.model)
         fused = {"attention": _onnx.fused_attention(folder / "model.onnx"), "layers": layers}

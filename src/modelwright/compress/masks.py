@@ -47,7 +47,7 @@ def search_masks(
             best = (float(kept), count, room)
     _, count, room = best
     return (
-        _best(importance.heads, heads.taken(count, layers)),
+        _best(list(importance.heads), heads.taken(count, layers)),
         _best(importance.neurons, [multiple * n for n in groups.taken(room, layers)]),
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from modelwright import plugs
 from modelwright.artifacts.hashing import digest_json
 from modelwright.compress.teaching import IGNORED, Lesson, Weights
 from modelwright.runtime.device import stop_requests
@@ -21,6 +22,7 @@ from modelwright.tasks import LossSettings, Task
 from modelwright.train.batches import LengthBatches
 from modelwright.train.features import FeatureTable, encode_table
 from modelwright.train.loop import Loop, fit
+from modelwright.train.settings import rate_of
 
 if TYPE_CHECKING:
     from modelwright.compress.passes import Material
@@ -53,7 +55,7 @@ def teach(
     settings = replace(
         material.settings,
         epochs=float(choice["epochs"]),
-        learning_rate=float(choice.get("rate", material.settings.learning_rate)),
+        learning_rate=float(choice.get("rate", _rate(student, material.settings.learning_rate))),
         early_stopping=0,
         seed=material.seed,
     )
@@ -88,6 +90,16 @@ def teach(
             round(entry[student.task.main_metric], 5) for entry in outcome["evaluations"]
         ],
     }  # fmt: skip
+
+
+def _rate(student: TrainedModel, taught: float) -> float:
+    """The rate of a lesson: the teacher's own, or that of full training where it is higher.
+
+    Few classes are fine-tuned slowly, since what tells them apart is near at hand; a cut network
+    has to find its whole way back, with the teacher's answers to keep it from overfitting.
+    """
+    usual = plugs.load("method", "full").cls.learning_rate
+    return max(taught, rate_of(usual, student.network.head.in_features))
 
 
 def lesson_of(

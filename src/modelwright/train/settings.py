@@ -134,10 +134,15 @@ def default_rate(facts: Facts) -> float:
     two of them apart is fine, and large steps wash it out of the backbone (docs/lab.md)."""
     if facts.scratch:
         return 3e-3 if facts.modality == "image" else 5e-4
-    rate = facts.method_rate * (REFERENCE_WIDTH / facts.width) ** 2.5
+    rate = rate_of(facts.method_rate, facts.width)
     if _few_classes(facts):
         rate /= 3
     return float(f"{rate:.2g}")
+
+
+def rate_of(method_rate: float, width: int) -> float:
+    """A method's rate for a backbone of this width."""
+    return method_rate * (REFERENCE_WIDTH / width) ** 2.5
 
 
 def _rate_reason(facts: Facts) -> str:

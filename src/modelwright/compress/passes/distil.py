@@ -20,7 +20,7 @@ from modelwright.compress.passes import Material, Pass, Piece
 if TYPE_CHECKING:
     from modelwright.models.checkpoint import TrainedModel
 
-VERSION = 1
+VERSION = 2
 REQUIRES = {"torch": "train", "transformers": "train"}
 
 
@@ -52,7 +52,7 @@ class Distil(Pass):
 
         Args:
             choice: `epochs`; `layers`, the teacher's layer that each layer follows (none: hidden
-                states are not compared); `rate`, where it is not the teacher's own.
+                states are not compared); `rate`, where it is not derived.
         """
         from modelwright.compress.classroom import teach
         from modelwright.models.checkpoint import TrainedModel

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelwright.compress.importance import Importance
-from modelwright.compress.shapes import MULTIPLE, Costs, front, shaped, table
+from modelwright.compress.shapes import MULTIPLE, Costs, Shape, front, shaped, table, thinned
 
 
 def test_a_table_goes_through_what_was_measured() -> None:
@@ -54,3 +54,11 @@ def test_the_front_falls_in_cost_and_rises_in_loss() -> None:
     prices, losses = [s.cost for s in shapes], [s.lost for s in shapes]
     assert prices == sorted(prices, reverse=True)
     assert losses == sorted(losses)
+
+
+def test_a_shape_that_is_hardly_cheaper_is_left_out() -> None:
+    def of(cost: float, lost: float) -> Shape:
+        return Shape((), (), (), cost, lost)
+
+    mild, near, cheap = of(5.009, 0.126), of(5.007, 0.169), of(4.27, 0.191)
+    assert thinned([mild, near, cheap]) == [mild, cheap]

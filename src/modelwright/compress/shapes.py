@@ -21,6 +21,8 @@ from modelwright.runtime.libraries import require
 TRIALS = 120
 SHARES = (1.0, 0.75, 0.6, 0.5, 0.4)
 MULTIPLE = 32
+HARDLY = 0.04
+"""Share of the cost that costs are not measured better than."""
 LEAST_SHARE = 0.05
 """Of a layer, that its heads and its neurons each cost at least: noise may say less than nothing."""
 WIDTH, DEPTH = 1.5, 0.8
@@ -148,8 +150,16 @@ def front(importance: Importance, costs: Costs, cuts: frozenset[str], seed: int)
 
     study.optimize(judge, n_trials=TRIALS)
     best = {(trial.params["layers"], trial.params["share"]) for trial in study.best_trials}
-    shapes = sorted((found[key] for key in best), key=lambda shape: -shape.cost)
-    return shapes
+    return thinned(sorted((found[key] for key in best), key=lambda shape: -shape.cost))
+
+
+def thinned(shapes: Sequence[Shape]) -> list[Shape]:
+    """Without shapes that lose more than the one before them and are hardly cheaper."""
+    kept: list[Shape] = []
+    for shape in shapes:
+        if not kept or shape.cost < (1 - HARDLY) * kept[-1].cost:
+            kept.append(shape)
+    return kept
 
 
 def shaped(

@@ -95,6 +95,7 @@ def test_every_stage_of_the_path_is_proven(compressed: Run) -> None:
     assert proof["latency"]["low"] <= proof["latency"]["ratio"] <= proof["latency"]["high"]
     checked = {stage["what"]: stage for stage in proof["stages"]}
     assert checked["vocabulary exact"]["holds"]
+    assert proof["coverage"]["share"] >= 0.8, "of the rows of the proof; 0.9 of the tuning rows"
     assert all(stage.get("holds", True) for stage in checked.values())
     assert proof["size"]
     assert proof["files"]

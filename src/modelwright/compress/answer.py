@@ -64,6 +64,11 @@ def sentence(answer: Mapping[str, Any], label: str, limits: Mapping[str, float])
             f"{start}loses {_shown(name, reached)} on the tuning rows, but a drop of at most "
             f"{_shown(name, limit)} was not shown on the certification rows"
         )
+    if name == DROP and reached <= limit:
+        return (
+            f"{start}loses at most {_shown(name, reached)} by a test that came after the first "
+            "failure and so proves nothing"
+        )
     if name == DROP:
         return f"{start}is shown to lose at most {_shown(name, reached)}, {limit:.3g} asked"
     return f"{start}has {name} {_shown(name, reached)}, {_over(reached, limit)}"

@@ -8,12 +8,13 @@ Every step asks the clock. What a killed search has made and measured is found a
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from modelwright.compress.choosing import chance, figure, objective
 from modelwright.compress.importance import importance
-from modelwright.compress.points import Point, Step, Workshop
+from modelwright.compress.points import MEGABYTE, Point, Step, Workshop
 from modelwright.compress.shapes import (
     MULTIPLE,
     Costs,
@@ -30,9 +31,12 @@ from modelwright.runtime.progress import say
 
 EXACT = "fp32"
 CUTS = ("layers", "heads", "ffn")
-COMMON = (0, 2_000, 6_000)
-"""Of a vocabulary's first pieces, kept beside those that the training rows hold."""
-VOCABULARY_SHARE = 0.4
+COMMON = (0, 1_000, 2_000, 4_000, 8_000, 16_000, 10_000_000)
+"""Of a vocabulary's first pieces, kept beside those that the training rows hold; the last: all."""
+COVERAGE, COVERAGE_SMALL = 0.9, 0.8
+"""Share of held-out rows that are read as before; the second where size is what counts."""
+VOCABULARY_SHARE, VOCABULARY_ROOM = 0.4, 0.6
+"""Of the allowed drop, and of the allowed size."""
 BY_AIM = {
     "latency": ("fp32", "bf16", "int8-dynamic", "int8-static"),
     "cost": ("fp32", "bf16", "int8-dynamic", "int8-static"),
@@ -104,22 +108,29 @@ class Search:
 
     # -- before anything is trained -----------------------------------------------------------------
     def _cut_vocabulary(self) -> None:
-        """The smallest vocabulary that costs a part of the allowed drop, before any lesson."""
+        """The smallest vocabulary in which enough held-out rows are read as before.
+
+        What a piece less costs is seen on few of the tuning rows, so coverage decides, and the
+        drop only speaks against. A limit on the size stops before the vocabulary fills it.
+        """
         if "vocabulary" not in self.workshop.passes:
             return
+        small = self._compress.minimize in ("size", "memory")
+        wanted = COVERAGE_SMALL if small else COVERAGE
+        room = VOCABULARY_ROOM * MEGABYTE * (self._compress.limits.size_mb or math.inf)
         for common in COMMON:
-            path = [_step("vocabulary", common=common)]
-            model = self.workshop.network(path)
-            drop, _ = self._drop(model)
-            say(f"  vocabulary with {common:,} common pieces: drop {drop:.2f} points")
-            if drop <= VOCABULARY_SHARE * self._compress.max_drop:
-                self.base = path
+            path, facts = [_step("vocabulary", common=common)], dict[str, Any]()
+            model = self.workshop.network(path, facts)
+            if self.base and facts["kept"] * model.network.head.in_features > room:
                 return
-
-    def _drop(self, model: TrainedModel) -> tuple[float, float]:
-        """Points that a network loses on the tuning rows, and its agreement with the teacher."""
-        seen = self.workshop.scored(model)
-        return seen["drop_points"], seen["agreement"]
+            self.base = path
+            drop = self.workshop.scored(model)["drop_points"]
+            say(
+                f"  vocabulary of {facts['kept']:,} pieces: {100 * facts['coverage']:.0f}% of "
+                f"held-out rows read as before, drop {drop:.2f} points"
+            )
+            if facts["coverage"] >= wanted and drop <= VOCABULARY_SHARE * self._compress.max_drop:
+                return
 
     def _rank_forms(self) -> None:
         """Measure every numeric form of the uncut network; the best ones serve the cut ones."""
@@ -139,6 +150,8 @@ class Search:
         self.forms = sorted(
             good or points, key=lambda name: objective(points[name], self._compress)
         )
+        if self.base and self._room(0):
+            self._measure([], self.forms[0], "nothing cut")
 
     def _measure(
         self, path: list[Step], form: str, label: str, parent: Point | None = None

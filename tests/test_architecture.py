@@ -74,6 +74,8 @@ LEAVES: dict[str, tuple[set[str], str]] = {
     "models/dropout.py": ({"torch"}, _TORCH),
     "models/network.py": ({"torch"}, _TORCH),
     "models/preparing.py": ({"torch"}, _TORCH),
+    "serve/_asking.py": ({"starlette"}, "part of the web application"),
+    "serve/_reading.py": ({"starlette"}, "part of the web application"),
     "serve/app.py": ({"starlette"}, "the web application itself, imported by the stage's run"),
     "train/averaging.py": ({"torch"}, _TORCH),
     "train/loop.py": ({"torch", "transformers"}, _TORCH),

@@ -24,6 +24,13 @@ def command(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads of a model; default: all.")
     ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="File of API keys (`mw keys`); needed beyond loopback.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate chain in PEM; read again when it changes.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key in PEM.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", "--json", help="Print one JSON line on stdout when ready.")
     ] = False,
@@ -31,12 +38,14 @@ def command(
     """Serve bundles until stopped."""
     from modelwright.runtime.libraries import require_all
     from modelwright.serve.settings import Settings
-    from modelwright.serve.stage import REQUIRES, bind, run
+    from modelwright.serve.stage import REQUIRES, bind, checked, run
 
     require_all(REQUIRES)
+    settings = Settings(host=host, port=port, keys=keys, tls_cert=tls_cert, tls_key=tls_key)
+    checked(settings)
     bind(host, port).close()  # a taken port is told before models are loaded
 
     from modelwright.engines import Bundle
 
     opened = [Bundle.open(path, variant=variant, threads=threads) for path in bundles]
-    return run(opened, Settings(host=host, port=port), as_json=as_json)
+    return run(opened, settings, as_json=as_json)

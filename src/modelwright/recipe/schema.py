@@ -290,6 +290,10 @@ class Serve(Section):
     """The service; `mw serve` reads it from the bundle."""
 
     slo: Slo = Field(default_factory=Slo)
+    deadline_ms: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="In how many milliseconds requests are answered that give no X-Deadline-Ms.",
+    )
 
 
 class Recipe(Section):

@@ -5,7 +5,7 @@ Text that a caller sends never becomes a label value, so that nobody can fill th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
 from modelwright.runtime.libraries import require
@@ -66,6 +66,35 @@ class Metrics:
         """The text format and its content type."""
         prometheus = require("prometheus_client", "serve")
         return prometheus.generate_latest(self.registry), prometheus.CONTENT_TYPE_LATEST
+
+
+@final
+class ModelMeters:
+    """The metrics of one model, with its labels already set."""
+
+    def __init__(
+        self, manifest: Mapping[str, Any], variant: Mapping[str, Any], metrics: Metrics
+    ) -> None:
+        key = (str(manifest["name"]), str(manifest["version"]))
+        self.queue_seconds = metrics.queue_seconds.labels(*key)
+        self.inference_seconds = metrics.inference_seconds.labels(*key)
+        self.batch_size = metrics.batch_size.labels(*key)
+        self.tokens = metrics.tokens.labels(*key)
+        self.confidence = metrics.confidence.labels(*key)
+        self._by_label = {
+            label: metrics.predictions.labels(*key, label) for label in label_values(manifest)
+        }
+        self._other = metrics.predictions.labels(*key, "other")
+        about = (manifest["task"], variant.get("name", ""), variant.get("engine", ""))
+        metrics.model_info.labels(*key, *map(str, about)).set(1)
+
+    def count(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Count what was answered."""
+        for answer in answers:
+            for label, score in labels_and_scores(answer):
+                self._by_label.get(label, self._other).inc()
+                if score is not None:
+                    self.confidence.observe(score)
 
 
 def label_values(manifest: Mapping[str, Any]) -> frozenset[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import logging
 import os
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from modelwright.errors import GateError, UserError
 from modelwright.runtime.libraries import require_all
 from modelwright.runtime.progress import say
+from modelwright.serve._keys import KeyRing
+from modelwright.serve._tls import Certificate
 from modelwright.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,10 +43,12 @@ def run(bundles: Sequence[Bundle], settings: Settings, *, as_json: bool = False)
         as_json: print one JSON line on stdout when ready.
 
     Raises:
-        UserError: MW-710 when the port can't be taken, MW-801 without the extra `serve`.
+        UserError: see `checked`; MW-710 when the port can't be taken, MW-801 without the extra
+            `serve`.
         GateError: MW-603 when a bundle fails its self-test.
     """
     require_all(REQUIRES)
+    certificate = checked(settings)
     listener = bind(settings.host, settings.port)
     import prometheus_client
 
@@ -64,8 +69,47 @@ def run(bundles: Sequence[Bundle], settings: Settings, *, as_json: bool = False)
             expected="every bundle to give its golden answers on this machine",
             fix="run `mw verify BUNDLE`, then serve another variant or package again",
         )
-    url = _url(settings.host, listener.getsockname()[1])
-    return _serve(app, settings, listener, lambda: _announce(url, app.service, as_json))
+    scheme = "https" if certificate else "http"
+    url = _url(scheme, settings.host, listener.getsockname()[1])
+    return _serve(
+        app, settings, listener, certificate, lambda: _announce(url, app.service, as_json)
+    )
+
+
+def checked(settings: Settings) -> Certificate | None:
+    """The TLS files, read, if there are any.
+
+    Raises:
+        UserError: MW-712 without keys beyond loopback, MW-713 for files that can't be used,
+            MW-805 for half of TLS.
+    """
+    if settings.keys is None and not is_loopback(settings.host):
+        raise UserError(
+            "MW-712",
+            f"{settings.host} can be reached from other machines, and no keys are asked for",
+            expected="a file of keys, or an address of this machine alone (127.0.0.1)",
+            fix="mw keys add NAME --file keys.json, then mw serve ... --keys keys.json",
+        )
+    if settings.keys is not None:
+        KeyRing(settings.keys)
+    if settings.tls_cert is None and settings.tls_key is None:
+        return None
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise UserError(
+            "MW-805",
+            "one of --tls-cert and --tls-key is missing",
+            expected="both or neither",
+            fix="give the certificate chain and its key",
+        )
+    return Certificate(settings.tls_cert, settings.tls_key)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; names count as beyond, but for localhost."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -105,22 +149,39 @@ def _port_taken(host: str, port: int, error: Exception) -> UserError:
     )
 
 
-def _serve(
-    app: Any, settings: Settings, listener: socket.socket, started: Callable[[], None]
-) -> int:
+def _config(app: Any, settings: Settings, certificate: Certificate | None) -> Any:
     import uvicorn
+
+    from modelwright.serve._http import bounded
 
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=bounded(settings),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # anybody can write X-Forwarded-For
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=settings.drain_s,
     )
+    config.load()
+    if certificate is not None:
+        config.ssl = certificate.context
+    return config
+
+
+def _serve(
+    app: Any,
+    settings: Settings,
+    listener: socket.socket,
+    certificate: Certificate | None,
+    started: Callable[[], None],
+) -> int:
+    import uvicorn
+
+    config = _config(app, settings, certificate)
     stopped_by: list[signal.Signals] = []
 
     class Server(uvicorn.Server):
@@ -138,6 +199,8 @@ def _serve(
                 await super().startup(sockets)
             except OSError as error:  # another process began to listen since we bound
                 raise _port_taken(settings.host, settings.port, error) from error
+            if certificate is not None:
+                self.watching = asyncio.create_task(certificate.watch())
             started()
 
         def stop(self, number: signal.Signals) -> None:
@@ -159,7 +222,10 @@ def _announce(url: str, service: Service, as_json: bool) -> None:
     say(f"ready: {url}")
     for model in models:
         say(f"  {model.name}  {model.manifest['task']}  version {model.version[:12]}")
-    say(f"try it:\n  {curl(url, models[0])}\n  or open {url}/ in a browser; Ctrl-C stops")
+    keyed = service.keys is not None
+    say(
+        f"try it:\n  {curl(url, models[0], keyed=keyed)}\n  or open {url}/ in a browser; Ctrl-C stops"
+    )
     if as_json:
         line = {
             "event": "ready",
@@ -173,8 +239,10 @@ def _announce(url: str, service: Service, as_json: bool) -> None:
         print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
-def curl(url: str, model: Any) -> str:
+def curl(url: str, model: Any, *, keyed: bool = False) -> str:
     """A command that asks the model one of its own examples."""
+    if keyed:
+        url = f"-H 'authorization: Bearer KEY' {url}"
     if model.accepts_files:
         return f"curl -s {url}/v1/predict -F file=@picture.png"
     sample = model.examples[0]["input"] if model.examples else "hello"
@@ -182,9 +250,9 @@ def curl(url: str, model: Any) -> str:
     return f"curl -s {url}/v1/predict -H 'content-type: application/json' -d '{body}'"
 
 
-def _url(host: str, port: int) -> str:
+def _url(scheme: str, host: str, port: int) -> str:
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{port}"
+    return f"{scheme}://{shown}:{port}"
 
 
 def _log_to_stderr() -> None:

@@ -41,6 +41,7 @@ class ServiceError(Exception):
         fix: what to change.
         status: another status than the code's own (405 for MW-703, 403 for MW-708).
         headers: response headers that belong to the error.
+        request_id: of the request, as `Client` learns it.
     """
 
     code: str
@@ -49,10 +50,16 @@ class ServiceError(Exception):
     fix: str = ""
     status: int = 0
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    request_id: str = ""
 
     def __post_init__(self) -> None:
         super().__init__(self.code, self.detail)
         self.status = self.status or STATUS[self.code][0]
+
+    def __str__(self) -> str:
+        place = f"{self.field}: " if self.field else ""
+        fix = f" ({self.fix})" if self.fix else ""
+        return f"{self.code} {place}{self.detail}{fix}"
 
     def as_dict(self, request_id: str) -> dict[str, Any]:
         """The members of the problem document; empty ones are left out."""

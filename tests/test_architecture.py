@@ -75,6 +75,7 @@ LEAVES: dict[str, tuple[set[str], str]] = {
     "models/network.py": ({"torch"}, _TORCH),
     "models/preparing.py": ({"torch"}, _TORCH),
     "serve/_asking.py": ({"starlette"}, "part of the web application"),
+    "serve/_feedback.py": ({"starlette"}, "part of the web application"),
     "serve/_reading.py": ({"starlette"}, "part of the web application"),
     "serve/app.py": ({"starlette"}, "the web application itself, imported by the stage's run"),
     "train/averaging.py": ({"torch"}, _TORCH),

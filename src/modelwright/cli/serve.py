@@ -31,6 +31,12 @@ def command(
         Path | None, typer.Option(help="Certificate chain in PEM; read again when it changes.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key in PEM.")] = None,
+    traffic: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for feedback, and for requests that the recipe allows to record."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", "--json", help="Print one JSON line on stdout when ready.")
     ] = False,
@@ -41,7 +47,9 @@ def command(
     from modelwright.serve.stage import REQUIRES, bind, checked, run
 
     require_all(REQUIRES)
-    settings = Settings(host=host, port=port, keys=keys, tls_cert=tls_cert, tls_key=tls_key)
+    settings = Settings(
+        host=host, port=port, keys=keys, tls_cert=tls_cert, tls_key=tls_key, traffic=traffic
+    )
     checked(settings)
     bind(host, port).close()  # a taken port is told before models are loaded
 

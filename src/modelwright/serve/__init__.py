@@ -7,8 +7,8 @@ bytes ─ protocols/ ─▶ PredictRequest ─ check, admit, encode ─▶ queue
   ▲        │            422 names the item, 503 when full  504 when late   │
   └────────┴──────────────────── Answer or ServiceError ◀───────────────────┘
 
-app.py         request ids, keys, errors, metrics; with _asking.py, _reading.py and _body.py all
-               that knows HTTP
+app.py         request ids, keys, errors, metrics; with _asking.py, _reading.py, _feedback.py and
+               _body.py all that knows HTTP
 stage.py       the process: socket, signals, drain; _http.py and _tls.py are its connections
 _keys.py       who may ask for what, and how much
 _service.py    which model, is it ready, ask it, until when
@@ -20,6 +20,8 @@ _worker.py     threads that run what waits
 _runner.py     a batch: run it, isolate what fails, put answers together
 _turns.py      several models share the machine
 _metrics.py    what Prometheus reads
+_recording.py  what monitoring will read
+client.py      asks a service; _calling.py is what it does without a network
 _openapi.py    the bundle's schemas as OpenAPI 3.1
 page/          the page to try a model
 protocols/     ONE FILE PER PROTOCOL: bytes to request, answer to bytes

@@ -14,7 +14,7 @@ from modelwright.serve._keys import Key
 from modelwright.serve._reading import Handler
 from modelwright.serve._service import Call, Service
 from modelwright.serve.problems import ServiceError
-from modelwright.serve.protocols import Answer, Message, Protocol
+from modelwright.serve.protocols import Answer, Message, Protocol, Reply
 
 _BIG = 200_000
 """Bodies above this many bytes are parsed in a thread, so that they stall nobody."""
@@ -45,13 +45,29 @@ def asking(service: Service, protocol: Protocol) -> Handler:
     async def endpoint(request: Request) -> Response:
         exchange: Exchange = request.scope["modelwright"]
         try:
-            text = await _answer(service, protocol, request, exchange)
-            text, more = packed(text, request.headers)
-            return Response(text, media_type=protocol.media_type, headers=more)
+            reply = await _answer(service, protocol, request, exchange)
+            return responding(reply, request)
         except ServiceError as error:
             return failing(protocol, error, exchange)
 
     return endpoint
+
+
+def telling(service: Service, protocol: Protocol, route: str) -> Handler:
+    """The handler of a route by which a protocol only tells something."""
+
+    async def endpoint(request: Request) -> Response:
+        reply = protocol.tell(route, request.path_params, service.standing())
+        return responding(reply, request)
+
+    return endpoint
+
+
+def responding(reply: Reply, request: Request) -> Response:
+    """A protocol's reply, packed where the caller accepts it."""
+    body, more = packed(reply.body, request.headers)
+    headers = {**reply.headers, **more}
+    return Response(body, reply.status, headers=headers, media_type=reply.media_type or None)
 
 
 def failing(protocol: Protocol, error: ServiceError, exchange: Exchange) -> Response:
@@ -66,18 +82,28 @@ def failing(protocol: Protocol, error: ServiceError, exchange: Exchange) -> Resp
 
 async def _answer(
     service: Service, protocol: Protocol, request: Request, exchange: Exchange
-) -> bytes:
+) -> Reply:
     limits, deadline = service.settings, _deadline(request)
     body = await read_body(request, limits.max_body_bytes, limits.body_s)
-    message = Message(body, request.headers.get("content-type", ""), request.path_params)
+    content_type = request.headers.get("content-type", "")
+    message = Message(body, content_type, request.path_params, request.headers)
     big = len(body) >= _BIG
     parsed = await asyncio.to_thread(protocol.parse, message) if big else protocol.parse(message)
     service.charge(exchange.key, len(parsed.inputs))
-    model = service.find(parsed.model)
+    model = service.find(parsed.model, parsed.version)
     exchange.model, exchange.version = model.name, model.version
-    call = Call(len(body), _caller(request, exchange), exchange.began, deadline, _gone(request))
+    call = Call(
+        len(body),
+        _caller(request, exchange),
+        exchange.began,
+        exchange.request_id,
+        deadline,
+        _gone(request),
+    )
     predictions = await service.predict(model, parsed, call)
-    return protocol.render(Answer(model.name, model.version, predictions, exchange.request_id))
+    return protocol.reply(
+        Answer(model.name, model.version, predictions, exchange.request_id, parsed.context)
+    )
 
 
 def _caller(request: Request, exchange: Exchange) -> str:

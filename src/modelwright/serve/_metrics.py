@@ -60,6 +60,9 @@ class Metrics:
         self.model_info = gauge(
             "model_info", "Always 1; tells what is served.", *of_model, "task", "variant", "engine"
         )
+        self.live_quality = gauge(
+            "live_quality", "Of the last answers whose truth was told.", "model", "metric"
+        )
         self.ready = gauge("ready", "Whether the model passed its self-test.", *of_model)
 
     def expose(self) -> tuple[bytes, str]:

@@ -21,6 +21,7 @@ from modelwright.serve._runner import Runner
 from modelwright.serve._turns import Turns
 from modelwright.serve._worker import ClosingError, Worker
 from modelwright.serve.problems import ServiceError
+from modelwright.serve.protocols import Described
 
 if TYPE_CHECKING:
     from modelwright.engines import Bundle
@@ -79,6 +80,17 @@ class ServedModel:
         if self._worker.stalled(self._settings.stall_s):
             return f"a call has been running for more than {self._settings.stall_s} s"
         return ""
+
+    @property
+    def consent(self) -> dict[str, Any] | None:
+        """What its recipe allows to record (`serve.record`), or None."""
+        return (self.manifest.get("serve") or {}).get("record")
+
+    def described(self) -> Described:
+        """What protocols may tell of it."""
+        engine = str(self.bundle.variant.get("engine", ""))
+        schemas = self.manifest["input"], self.manifest["output"]
+        return Described(self.name, self.version, engine, self.ready, *schemas)
 
     @property
     def deadline_s(self) -> float:

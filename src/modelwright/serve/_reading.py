@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -19,12 +19,13 @@ from modelwright.serve.page import CSP, render
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def reading(service: Service) -> list[Route]:
+def reading(service: Service, documents: Iterable[Mapping[str, Any]]) -> list[Route]:
     """The routes that only tell something; what never changes is rendered once."""
     models = list(service.models.values())
-    document = json.dumps(
-        openapi(models, keyed=service.keys is not None), ensure_ascii=False
-    ).encode()
+    described = openapi(models, keyed=service.keys is not None)
+    for items in documents:
+        described["paths"].update(items)
+    document = json.dumps(described, ensure_ascii=False).encode()
     listing = {"object": "list", "data": [_listed(model) for model in models]}
     html = render(models)
 

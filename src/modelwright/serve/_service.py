@@ -17,10 +17,11 @@ from modelwright.serve._keys import Key, KeyRing
 from modelwright.serve._metrics import Metrics
 from modelwright.serve._model import ServedModel, shaped
 from modelwright.serve._queue import Job
+from modelwright.serve._recording import Origin, Recorder
 from modelwright.serve._runner import RowError
 from modelwright.serve._turns import Turns
 from modelwright.serve.problems import ServiceError
-from modelwright.serve.protocols import PredictRequest
+from modelwright.serve.protocols import PredictRequest, Standing
 from modelwright.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Call:
         size: bytes of it.
         caller: who shares fairly with others.
         began: when it came, in seconds of the monotonic clock.
+        request_id: the caller's, or made up.
         deadline_s: seconds after which its answer is worth nothing; 0 for the model's own.
         gone: returns when the caller has left.
     """
@@ -51,6 +53,7 @@ class Call:
     size: int
     caller: str
     began: float
+    request_id: str = ""
     deadline_s: float = 0.0
     gone: Callable[[], Awaitable[None]] | None = None
 
@@ -78,6 +81,7 @@ class Service:
             )
         self.settings, self.metrics, self.draining = settings, Metrics(), False
         self.keys = KeyRing(settings.keys) if settings.keys else None
+        self.recorder = Recorder(settings.traffic, settings.traffic_bytes, self.metrics)
         self._encoders = ThreadPoolExecutor(max(2, cores()), thread_name_prefix="encode")
         turns = Turns()
         self.models = {
@@ -95,7 +99,12 @@ class Service:
         status = "draining" if self.draining else "ready" if ready else "not ready"
         return {"status": status, "ready": ready, "models": sorted(self.models), "reasons": reasons}
 
-    def find(self, name: str | None) -> ServedModel:
+    def standing(self) -> Standing:
+        """What protocols may tell."""
+        described = {name: model.described() for name, model in self.models.items()}
+        return Standing(bool(self.state()["ready"]), described)
+
+    def find(self, name: str | None, version: str | None = None) -> ServedModel:
         """The model asked for.
 
         Raises:
@@ -107,7 +116,11 @@ class Service:
             fix = did_you_mean(name[:64], self.models)
             detail = f"there is no model {name[:64]!r}"
             raise ServiceError("MW-703", detail, field="model", fix=fix)
-        return self.models[name]
+        model = self.models[name]
+        if version not in (None, model.version):
+            detail = f"the model {name} has no version {version[:64]!r}"
+            raise ServiceError("MW-703", detail, fix=f"the version served is {model.version}")
+        return model
 
     def charge(self, key: Key | None, inputs: int) -> None:
         """Count inputs against a key's rate; raises MW-711."""
@@ -141,6 +154,8 @@ class Service:
             raise _failed(model, error) from None
         finally:
             stay.leave()
+        origin = Origin(call.request_id, model.name, model.version)
+        self.recorder.answered(origin, model.consent, inputs, answers)
         return [shaped(answer, request.parameters) for answer in answers]
 
     async def _encode(self, model: ServedModel, inputs: list[Any], size: int) -> list[Any]:
@@ -184,6 +199,7 @@ class Service:
         self.draining = True
         for model in self.models.values():
             model.close(timeout)
+        self.recorder.close()
         self._encoders.shutdown(wait=False, cancel_futures=True)
 
 

@@ -22,7 +22,8 @@ from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 
 from modelwright import plugs
-from modelwright.serve._asking import Exchange, asking, failing
+from modelwright.serve import _feedback
+from modelwright.serve._asking import Exchange, asking, failing, telling
 from modelwright.serve._reading import reading
 from modelwright.serve._service import CallerLeftError, Service
 from modelwright.serve.problems import PROBLEM_JSON, ServiceError
@@ -42,7 +43,7 @@ OTHER = "other"
 """What every path that is no route counts as."""
 OPEN = ("/health/", "/v2/health/")
 """Probes need no key."""
-SCOPE_OF = {"/metrics": "metrics", OTHER: ""}
+SCOPE_OF = {"/metrics": "metrics", _feedback.ROUTE: "feedback", OTHER: ""}
 """What a key must allow; the other routes need `predict`."""
 
 
@@ -61,12 +62,16 @@ def create_app(bundles: Sequence[Bundle], settings: Settings | None = None) -> A
     """
     settings = settings or Settings()
     service = Service(bundles, settings)
-    protocols = {protocol.route: protocol for protocol in _protocols(settings)}
-    routes: list[Route] = [
-        Route(route, asking(service, protocol), methods=["POST"])
-        for route, protocol in protocols.items()
-    ]
-    routes += reading(service)
+    protocols: dict[str, Protocol] = {}
+    routes: list[Route] = []
+    for protocol in _protocols(settings):
+        asked = (protocol.route, *protocol.also)
+        protocols.update(dict.fromkeys((*asked, *protocol.tells), protocol))
+        routes += [Route(path, asking(service, protocol), methods=["POST"]) for path in asked]
+        routes += [Route(path, telling(service, protocol, path)) for path in protocol.tells]
+    routes.append(Route(_feedback.ROUTE, _feedback.feedback(service), methods=["POST"]))
+    documents = [protocol.document() for protocol in set(protocols.values())]
+    routes += reading(service, [*documents, _feedback.document()])
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:

@@ -16,6 +16,8 @@ class Settings:
         keys: file of API keys (`mw keys`); needed where `host` is not loopback.
         tls_cert: certificate chain in PEM; with `tls_key` the service speaks TLS.
         tls_key: its private key in PEM.
+        traffic: folder where requests are recorded that recipes allow to, and all feedback.
+        traffic_bytes: of the files of requests, and of those of feedback; the oldest go.
         max_connections: open connections; further ones are closed.
         max_head_bytes: largest request line and headers; 431 beyond.
         head_s: how long a connection may take to send them.
@@ -39,6 +41,8 @@ class Settings:
     keys: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    traffic: Path | None = None
+    traffic_bytes: int = 1_000_000_000
     max_connections: int = 4096
     max_head_bytes: int = 16_384
     head_s: float = 10.0

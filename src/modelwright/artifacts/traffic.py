@@ -76,7 +76,8 @@ class TrafficWriter:
     """
 
     def __init__(self, folder: Path, kind: Kind, most_bytes: int) -> None:
-        self.folder, self.kind, self._most = folder, kind, most_bytes
+        self.folder, self._most = folder, most_bytes
+        self.kind: Kind = kind
         self.dropped = 0
         self._rows: list[Mapping[str, Any]] = []
         self._changed = threading.Condition()

@@ -6,6 +6,9 @@ import threading
 import time
 from collections import Counter
 
+import pytest
+
+from modelwright.serve import _turns
 from modelwright.serve._turns import Turns
 
 
@@ -81,3 +84,12 @@ def test_a_model_that_was_idle_gets_its_share_and_no_more():
         pass
     with turns.turn("new"):
         assert turns._used["new"] == 100.0
+
+
+def test_a_call_that_hangs_does_not_hold_up_the_other_models(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_turns, "HOG_S", 0.02)
+    turns = Turns()
+    turns.join("stuck", 1)
+    turns.join("fine", 1)
+    with turns.turn("stuck"), turns.turn("fine"):
+        pass

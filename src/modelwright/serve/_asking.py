@@ -16,8 +16,9 @@ from modelwright.serve._service import Call, Service
 from modelwright.serve.problems import ServiceError
 from modelwright.serve.protocols import Answer, Message, Protocol, Reply
 
-_BIG = 200_000
-"""Bodies above this many bytes are parsed in a thread, so that they stall nobody."""
+_BIG, _MANY = 200_000, 100
+"""Bodies of so many bytes, and answers of so many predictions, are read and written in a thread, so
+that they stall nobody."""
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ def asking(service: Service, protocol: Protocol) -> Handler:
         exchange: Exchange = request.scope["modelwright"]
         try:
             reply = await _answer(service, protocol, request, exchange)
+            if len(reply.body) >= _BIG:
+                return await asyncio.to_thread(responding, reply, request)
             return responding(reply, request)
         except ServiceError as error:
             return failing(protocol, error, exchange)
@@ -90,7 +93,7 @@ async def _answer(
     big = len(body) >= _BIG
     parsed = await asyncio.to_thread(protocol.parse, message) if big else protocol.parse(message)
     service.charge(exchange.key, len(parsed.inputs))
-    model = service.find(parsed.model, parsed.version)
+    model = service.find(parsed.model, parsed.version, exchange.request_id)
     exchange.model, exchange.version = model.name, model.version
     call = Call(
         len(body),
@@ -100,10 +103,12 @@ async def _answer(
         deadline,
         _gone(request),
     )
-    predictions = await service.predict(model, parsed, call)
-    return protocol.reply(
-        Answer(model.name, model.version, predictions, exchange.request_id, parsed.context)
-    )
+    model, predictions = await service.predict(model, parsed, call)
+    exchange.version = model.version
+    answer = Answer(model.name, model.version, predictions, exchange.request_id, parsed.context)
+    if len(predictions) >= _MANY:
+        return await asyncio.to_thread(protocol.reply, answer)
+    return protocol.reply(answer)
 
 
 def _caller(request: Request, exchange: Exchange) -> str:

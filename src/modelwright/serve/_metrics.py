@@ -6,7 +6,7 @@ Text that a caller sends never becomes a label value, so that nobody can fill th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, Protocol, final
 
 from modelwright.runtime.libraries import require
 
@@ -14,6 +14,18 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MAX_LABELS = 1000
+
+
+class Shown(Protocol):
+    """What gauges read of a model."""
+
+    name: str
+    version: str
+
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def ready(self) -> bool: ...
 
 
 @final
@@ -64,6 +76,34 @@ class Metrics:
             "live_quality", "Of the last answers whose truth was told.", "model", "metric"
         )
         self.ready = gauge("ready", "Whether the model passed its self-test.", *of_model)
+        self.shadow_answers = counter(
+            "shadow_answers", "A shadow's answers, beside the stable's.", *of_model, "agreement"
+        )
+        self.shadow_failures = counter("shadow_failures", "Requests it failed.", *of_model)
+        self._shown: dict[tuple[str, str], list[Shown]] = {}
+
+    def show(self, model: Shown) -> None:
+        """Read a model's queue and readiness from now on; of two of one version the later one."""
+        key = (model.name, model.version)
+        self._shown.setdefault(key, []).append(model)
+        self._read(key)
+
+    def hide(self, model: Shown) -> None:
+        """Read them no more, so that a closed model is freed."""
+        key = (model.name, model.version)
+        kept = [one for one in self._shown.get(key, ()) if one is not model]
+        self._shown[key] = kept
+        if kept:
+            self._read(key)
+        else:
+            del self._shown[key]
+            self.queue_depth.remove(*key)
+            self.ready.remove(*key)
+
+    def _read(self, key: tuple[str, str]) -> None:
+        model = self._shown[key][-1]
+        self.queue_depth.labels(*key).set_function(lambda: model.waiting)
+        self.ready.labels(*key).set_function(lambda: float(model.ready))
 
     def expose(self) -> tuple[bytes, str]:
         """The text format and its content type."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 WARM_UP_S = 0.2
+_NUMBER = itertools.count(1)
 _LOG = logging.getLogger("modelwright.serve")
 _UNREADABLE = "the image cannot be read: not an image, cut short, damaged or far too large"
 
@@ -57,13 +61,16 @@ class ServedModel:
         self._queue = FairQueue(bundle.limits, settings.max_batch, self._cost)
         meters = ModelMeters(self.manifest, bundle.variant, metrics)
         self._runner = Runner(bundle, self._cost, meters, self.drop)
-        self._worker = Worker(self.name, self._run, self._queue, bundle.limits.workers, turns)
+        self._worker = Worker(
+            f"{self.name}-{next(_NUMBER)}", self._run, self._queue, bundle.limits.workers, turns
+        )
         limits = QueueLimits(
             settings.max_queue_items, settings.max_queue_tokens, settings.max_queue_bytes
         )
         self.admission = Admission(limits, lambda: self._worker.backlog)
-        metrics.queue_depth.labels(self.name, self.version).set_function(lambda: self._worker.depth)
-        metrics.ready.labels(self.name, self.version).set_function(lambda: float(self.ready))
+        self._users, self._free = 0, asyncio.Event()
+        self._metrics = metrics
+        metrics.show(self)
 
     @property
     def ready(self) -> bool:
@@ -208,8 +215,32 @@ class ServedModel:
         pair = "text_pair" in self.manifest["input"].get("properties", {})
         return {"text": "hello", "text_pair": "hello"} if pair else "hello"
 
+    @property
+    def waiting(self) -> int:
+        """Rows that wait."""
+        return self._worker.depth
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While a request is answered; it is not closed meanwhile."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._free.set()
+
+    async def retire(self) -> None:
+        """Close, once the requests that it has are answered; nobody is sent to it any more."""
+        while self._users:
+            self._free.clear()
+            await self._free.wait()
+        await asyncio.to_thread(self.close)
+
     def close(self, timeout: float | None = None) -> None:
         """Answer what waits, then free the bundle."""
+        self._metrics.hide(self)
         self._worker.close(timeout)
         self.bundle.close()
 

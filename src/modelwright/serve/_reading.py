@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -15,29 +16,41 @@ from modelwright.serve._body import packed
 from modelwright.serve._openapi import openapi
 from modelwright.serve._service import Service
 from modelwright.serve.page import CSP, render
+from modelwright.serve.problems import ServiceError
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def reading(service: Service, documents: Iterable[Mapping[str, Any]]) -> list[Route]:
-    """The routes that only tell something; what never changes is rendered once."""
-    models = list(service.models.values())
-    described = openapi(models, keyed=service.keys is not None)
-    for items in documents:
-        described["paths"].update(items)
-    document = json.dumps(described, ensure_ascii=False).encode()
-    listing = {"object": "list", "data": [_listed(model) for model in models]}
-    html = render(models)
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """What is told of the models until they change."""
+
+    document: bytes
+    listing: dict[str, Any]
+    html: bytes
+
+
+def reading(service: Service, documents: Sequence[Mapping[str, Any]]) -> list[Route]:
+    """The routes that only tell something; rendered once for each change of what is served."""
+    rendered: dict[int, _Rendered] = {}
+
+    def now() -> _Rendered:
+        if service.generation not in rendered:
+            rendered.clear()
+            rendered[service.generation] = _render(service, documents)
+        return rendered[service.generation]
+
+    now()
 
     async def page(request: Request) -> Response:
         headers = {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
-        return _packed(request, html.encode(), "text/html", headers)
+        return _packed(request, now().html, "text/html", headers)
 
     async def list_models(_: Request) -> Response:
-        return JSONResponse(listing)
+        return JSONResponse(now().listing)
 
     async def describe(request: Request) -> Response:
-        return _packed(request, document, "application/json", {})
+        return _packed(request, now().document, "application/json", {})
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "live"})
@@ -59,6 +72,18 @@ def reading(service: Service, documents: Iterable[Mapping[str, Any]]) -> list[Ro
         "/metrics": metrics,
     }
     return [Route(path, handler, methods=["GET"]) for path, handler in table.items()]
+
+
+def _render(service: Service, documents: Sequence[Mapping[str, Any]]) -> _Rendered:
+    models = list(service.models.values())
+    if not models:
+        raise ServiceError("MW-706", "no model is served", fix="load one")
+    described = openapi(models, keyed=service.keys is not None)
+    for items in documents:
+        described["paths"].update(items)
+    document = json.dumps(described, ensure_ascii=False).encode()
+    listing = {"object": "list", "data": [_listed(model) for model in models]}
+    return _Rendered(document, listing, render(models).encode())
 
 
 def _packed(request: Request, body: bytes, kind: str, headers: dict[str, str]) -> Response:

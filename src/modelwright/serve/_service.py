@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
 from modelwright.encoders.batches import length_of
@@ -18,6 +18,7 @@ from modelwright.serve._metrics import Metrics
 from modelwright.serve._model import ServedModel, shaped
 from modelwright.serve._queue import Job
 from modelwright.serve._recording import Origin, Recorder
+from modelwright.serve._rollout import Slot
 from modelwright.serve._runner import RowError
 from modelwright.serve._turns import Turns
 from modelwright.serve.problems import ServiceError
@@ -83,43 +84,60 @@ class Service:
         self.keys = KeyRing(settings.keys) if settings.keys else None
         self.recorder = Recorder(settings.traffic, settings.traffic_bytes, self.metrics)
         self._encoders = ThreadPoolExecutor(max(2, cores()), thread_name_prefix="encode")
-        turns = Turns()
-        self.models = {
-            model.name: model
-            for model in (ServedModel(bundle, settings, self.metrics, turns) for bundle in bundles)
+        self._comparing: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
+        self.slots = {
+            name: Slot(self.served(one)) for name, one in zip(names, bundles, strict=True)
         }
-        self.default = next(iter(self.models.values()))
-        for model in self.models.values():
-            model.warm_up()
+        self.generation = 0  # counts changes of what is served
+        self.withdraw: Callable[[Slot, str], None] = _nobody_to_withdraw
+
+    def served(self, bundle: Bundle) -> ServedModel:
+        """A bundle with its worker, after its self-test; nobody is sent to it yet."""
+        model = ServedModel(bundle, self.settings, self.metrics, self._turns)
+        model.warm_up()
+        return model
+
+    @property
+    def models(self) -> dict[str, ServedModel]:
+        """The stable versions by name."""
+        return {name: slot.stable for name, slot in self.slots.items()}
 
     def state(self) -> dict[str, Any]:
         """What /health/ready says: `ready`, and why not."""
-        reasons = {model.name: why for model in self.models.values() if (why := model.why_not)}
+        models = self.models
+        reasons = {name: why for name, model in models.items() if (why := model.why_not)}
+        if not models:
+            reasons = {"": "no model is served"}
         ready = not reasons and not self.draining
         status = "draining" if self.draining else "ready" if ready else "not ready"
-        return {"status": status, "ready": ready, "models": sorted(self.models), "reasons": reasons}
+        return {"status": status, "ready": ready, "models": sorted(models), "reasons": reasons}
 
     def standing(self) -> Standing:
         """What protocols may tell."""
         described = {name: model.described() for name, model in self.models.items()}
         return Standing(bool(self.state()["ready"]), described)
 
-    def find(self, name: str | None, version: str | None = None) -> ServedModel:
-        """The model asked for.
+    def find(
+        self, name: str | None, version: str | None = None, request_id: str = ""
+    ) -> ServedModel:
+        """The model asked for: where a canary is on trial, it for its share of the requests.
 
         Raises:
             ServiceError: MW-703.
         """
         if name is None:
-            return self.default
-        if name not in self.models:
-            fix = did_you_mean(name[:64], self.models)
+            name = next(iter(self.slots), "")
+        slot = self.slots.get(name)
+        if slot is None:
+            fix = did_you_mean(name[:64], self.slots) if self.slots else "no model is served"
             detail = f"there is no model {name[:64]!r}"
             raise ServiceError("MW-703", detail, field="model", fix=fix)
-        model = self.models[name]
-        if version not in (None, model.version):
+        if version is None:
+            return slot.chosen(request_id)
+        if (model := slot.find(version)) is None:
             detail = f"the model {name} has no version {version[:64]!r}"
-            raise ServiceError("MW-703", detail, fix=f"the version served is {model.version}")
+            raise ServiceError("MW-703", detail, fix=f"the version served is {slot.stable.version}")
         return model
 
     def charge(self, key: Key | None, inputs: int) -> None:
@@ -127,8 +145,10 @@ class Service:
         if self.keys is not None and key is not None:
             self.keys.spend(key, inputs)
 
-    async def predict(self, model: ServedModel, request: PredictRequest, call: Call) -> list[Any]:
-        """Check, encode, queue and await.
+    async def predict(
+        self, model: ServedModel, request: PredictRequest, call: Call
+    ) -> tuple[ServedModel, list[Any]]:
+        """Who answered, and the answers; what a canary fails is answered by the stable version.
 
         Args:
             model: from `find`.
@@ -138,25 +158,88 @@ class Service:
         Raises:
             ServiceError: what the caller is told; nothing else but `CallerLeftError`.
         """
+        slot = self.slots.get(model.name)
+        try:
+            answers = await self._watched(slot, model, request, call)
+        except ServiceError as error:
+            if slot is None or model is slot.stable or error.code not in ("MW-706", "MW-709"):
+                raise
+            model = slot.stable
+            answers = await self._watched(slot, model, request, call)
+        self.recorder.answered(
+            Origin(call.request_id, model.name, model.version),
+            model.consent,
+            request.inputs,
+            answers,
+        )
+        if slot is not None and slot.shadow is not None and not model.waiting:
+            self._compare(slot.shadow, request, call, answers)
+        return model, [shaped(answer, request.parameters) for answer in answers]
+
+    async def _watched(
+        self, slot: Slot | None, model: ServedModel, request: PredictRequest, call: Call
+    ) -> list[Any]:
+        """The answers; during a trial, errors and time are noted."""
+        if slot is None or slot.canary is None:
+            return await self._ask(model, request, call)
+        began, failed = time.monotonic(), False
+        try:
+            return await self._ask(model, request, call)
+        except ServiceError as error:
+            failed = error.status >= 500
+            raise
+        finally:
+            canary = model is slot.canary
+            if canary or model is slot.stable:
+                slot.trial.note(time.monotonic() - began, canary=canary, failed=failed)
+                if slot.canary is not None and (why := slot.trial.verdict()):
+                    self.withdraw(slot, why)
+
+    def _compare(
+        self, shadow: ServedModel, request: PredictRequest, call: Call, answers: list[Any]
+    ) -> None:
+        """Ask a shadow the same, for nobody but the metrics; left out while it is busy."""
+        if shadow.admission.items >= self.settings.max_batch:
+            return
+        quiet = replace(call, caller="shadow", began=time.monotonic(), deadline_s=0.0, gone=None)
+
+        async def ask() -> None:
+            try:
+                found = await self._ask(shadow, request, quiet)
+                same = shadow.bundle.task.agreement(answers, found)
+            except (ServiceError, CallerLeftError):
+                self.metrics.shadow_failures.labels(shadow.name, shadow.version).inc()
+                return
+            self.metrics.shadow_answers.labels(shadow.name, shadow.version, "same").inc(
+                round(same * len(found))
+            )
+            self.metrics.shadow_answers.labels(shadow.name, shadow.version, "other").inc(
+                len(found) - round(same * len(found))
+            )
+
+        task = asyncio.get_running_loop().create_task(ask())
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
+
+    async def _ask(self, model: ServedModel, request: PredictRequest, call: Call) -> list[Any]:
+        """Check, encode, queue and await."""
         if self.draining or not model.ready:
             why = "the service is stopping" if self.draining else model.why_not
             raise model.admission.refused(why)
         inputs = self._inputs(model, request)
         model.check(inputs, request.parameters)
-        stay = model.admission.enter(len(inputs), call.size)
-        try:
-            features = await self._encode(model, inputs, call.size)
-            stay.add(0, sum(map(length_of, features)), sum(map(_pixel_bytes, features)))
-            answers = await self._answers(model, features, len(inputs), call)
-        except (ServiceError, CallerLeftError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the caller is told without internals
-            raise _failed(model, error) from None
-        finally:
-            stay.leave()
-        origin = Origin(call.request_id, model.name, model.version)
-        self.recorder.answered(origin, model.consent, inputs, answers)
-        return [shaped(answer, request.parameters) for answer in answers]
+        with model.in_use():
+            stay = model.admission.enter(len(inputs), call.size)
+            try:
+                features = await self._encode(model, inputs, call.size)
+                stay.add(0, sum(map(length_of, features)), sum(map(_pixel_bytes, features)))
+                return await self._answers(model, features, len(inputs), call)
+            except (ServiceError, CallerLeftError):
+                raise
+            except Exception as error:  # noqa: BLE001 - the caller is told without internals
+                raise _failed(model, error, call.request_id) from None
+            finally:
+                stay.leave()
 
     async def _encode(self, model: ServedModel, inputs: list[Any], size: int) -> list[Any]:
         """Features; what may take long is made in a thread, so that it stalls nobody."""
@@ -197,8 +280,9 @@ class Service:
     def close(self, timeout: float | None = None) -> None:
         """Answer what waits, then free the bundles."""
         self.draining = True
-        for model in self.models.values():
-            model.close(timeout)
+        for slot in self.slots.values():
+            for _, model in slot.models():
+                model.close(timeout)
         self.recorder.close()
         self._encoders.shutdown(wait=False, cancel_futures=True)
 
@@ -228,6 +312,10 @@ class _Watch:
                 self._job.answer.set_exception(CallerLeftError())
 
 
+def _nobody_to_withdraw(slot: Slot, why: str) -> None:
+    """Without a deployer there is never a canary."""
+
+
 def _late(job: Job, seconds: float) -> None:
     if not job.answer.done():
         detail = f"no answer within {seconds:g} s"
@@ -235,9 +323,10 @@ def _late(job: Job, seconds: float) -> None:
         job.answer.set_exception(ServiceError("MW-707", detail, fix=fix))
 
 
-def _failed(model: ServedModel, error: Exception) -> ServiceError:
+def _failed(model: ServedModel, error: Exception, request_id: str) -> ServiceError:
     """What is logged is not what is told."""
-    _LOG.error("%s failed", model.name, exc_info=error)
+    fields = {"request_id": request_id, "model": model.name, "version": model.version}
+    _LOG.error("a model failed", exc_info=error, extra={"fields": fields})
     field = f"inputs[{error.index}]" if isinstance(error, RowError) else ""
     detail = "the model failed; the service goes on"
     return ServiceError("MW-709", detail, field=field, fix="report the request_id")

@@ -24,6 +24,7 @@ from starlette.routing import Match, Route, Router
 from modelwright import plugs
 from modelwright.serve import _feedback
 from modelwright.serve._asking import Exchange, asking, failing, telling
+from modelwright.serve._logs import log_request
 from modelwright.serve._reading import reading
 from modelwright.serve._service import CallerLeftError, Service
 from modelwright.serve.problems import PROBLEM_JSON, ServiceError
@@ -43,7 +44,7 @@ OTHER = "other"
 """What every path that is no route counts as."""
 OPEN = ("/health/", "/v2/health/")
 """Probes need no key."""
-SCOPE_OF = {"/metrics": "metrics", _feedback.ROUTE: "feedback", OTHER: ""}
+SCOPE_OF = {"/metrics": "metrics", _feedback.ROUTE: "feedback"}
 """What a key must allow; the other routes need `predict`."""
 
 
@@ -79,7 +80,7 @@ def create_app(bundles: Sequence[Bundle], settings: Settings | None = None) -> A
         await asyncio.to_thread(service.close, settings.drain_s)
 
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    return Envelope(router, routes, service, protocols)
+    return Envelope(router, routes, service, protocols, SCOPE_OF)
 
 
 def _protocols(settings: Settings) -> list[Protocol]:
@@ -102,8 +103,10 @@ class Envelope:
         routes: Sequence[Route],
         service: Service,
         protocols: Mapping[str, Protocol],
+        scopes: Mapping[str, str],
     ) -> None:
         self.app, self.routes, self.service, self.protocols = app, routes, service, protocols
+        self._scopes = scopes
         self._exact = {route.path: route for route in routes if "{" not in route.path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,7 +138,8 @@ class Envelope:
         except (ClientDisconnect, CallerLeftError):
             status = CLIENT_LEFT
         except Exception:  # noqa: BLE001 - the last net: MW-709, and the service goes on
-            _LOG.exception("request %s failed", exchange.request_id)
+            fields = {"request_id": exchange.request_id, "route": path}
+            _LOG.exception("the service failed on a request", extra={"fields": fields})
             if status == CLIENT_LEFT:
                 error = ServiceError("MW-709", "the service failed", fix="report the request_id")
                 await self._problem(error, exchange, path)(scope, receive, send_on)
@@ -157,7 +161,9 @@ class Envelope:
         """Raises what the key does not allow; probes need none."""
         keys = self.service.keys
         if keys is not None and not path.startswith(OPEN):
-            exchange.key = keys.check(_headers(scope), SCOPE_OF.get(path, "predict"))
+            exchange.key = keys.check(
+                _headers(scope), self._scopes.get(path, "" if path == OTHER else "predict")
+            )
             keys.spend(exchange.key, 0)
 
     def _other(self, scope: Scope, route: Route | None) -> ASGIApp:
@@ -184,6 +190,16 @@ class Envelope:
         metrics, key = self.service.metrics, (exchange.model, exchange.version, path)
         metrics.requests.labels(*key, str(status)).inc()
         metrics.request_seconds.labels(*key).observe(seconds)
+        if self.service.settings.access_log:
+            log_request(
+                seconds,
+                request_id=exchange.request_id,
+                route=path,
+                status=status,
+                model=exchange.model,
+                version=exchange.version,
+                key=exchange.key.id if exchange.key else "",
+            )
 
 
 def _allowed(route: Route, scope: Scope) -> bool:

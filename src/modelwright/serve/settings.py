@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,12 @@ class Settings:
         tls_key: its private key in PEM.
         traffic: folder where requests are recorded that recipes allow to, and all feedback.
         traffic_bytes: of the files of requests, and of those of feedback; the oldest go.
+        admin_host: address of the admin port.
+        admin_port: port to load, swap and try versions on; None leaves it closed.
+        bundles: folder that bundles may be loaded from; needed with `admin_port`.
+        state: file that keeps what is served over a restart.
+        log: form of the log's lines, text or json.
+        access_log: whether every request has a line.
         max_connections: open connections; further ones are closed.
         max_head_bytes: largest request line and headers; 431 beyond.
         head_s: how long a connection may take to send them.
@@ -43,6 +50,12 @@ class Settings:
     tls_key: Path | None = None
     traffic: Path | None = None
     traffic_bytes: int = 1_000_000_000
+    admin_host: str = "127.0.0.1"
+    admin_port: int | None = None
+    bundles: Path | None = None
+    state: Path | None = None
+    log: Literal["text", "json"] = "text"
+    access_log: bool = False
     max_connections: int = 4096
     max_head_bytes: int = 16_384
     head_s: float = 10.0

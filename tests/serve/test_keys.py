@@ -131,6 +131,19 @@ def test_every_compare_is_of_digests_in_constant_time(file: Path, monkeypatch: p
     assert compared == [(64, 64)] * 5
 
 
+def test_the_schema_says_where_a_key_is_needed(file: Path):
+    from openapi_spec_validator import validate
+
+    key = made(file)
+    with TestClient(create_app([FakeBundle()], Settings(keys=file)), headers=bearer(key)) as opened:
+        document = opened.get("/openapi.json").json()
+    validate(document)
+    assert {"bearer": []} in document["security"]
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            assert (operation.get("security") == []) is path.startswith("/health/")
+
+
 # -- rates ----------------------------------------------------------------------------------------
 def test_a_list_counts_as_many_inputs_and_what_is_too_much_is_429(file: Path):
     key = made(file, rate=10)

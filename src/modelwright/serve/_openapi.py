@@ -217,7 +217,10 @@ def _readings() -> Schema:
         answers: Schema = {"200": {"description": summary, "content": {media: {}}}}
         if unready:
             answers["503"] = {"description": "Not ready.", "content": {media: {}}}
-        return {"get": {"operationId": name, "summary": summary, "responses": answers}}
+        operation: Schema = {"operationId": name, "summary": summary, "responses": answers}
+        if name in ("live", "ready"):
+            operation["security"] = []  # probes need no key
+        return {"get": operation}
 
     return {
         "/v1/models": get("models", "The models served.", "application/json"),

@@ -3,6 +3,7 @@
     modelwright.check("recipe.yaml")                 every mistake, as RecipeError
     run = modelwright.run("recipe.yaml")             data to bundle
     bundle = modelwright.Bundle.open(run.bundle)     bundle.predict(["a text"])
+    client = modelwright.Client(url)                 client.predict(["a text"])
 
 The names resolve lazily: importing the package imports nothing heavy.
 """
@@ -15,12 +16,15 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AsyncClient": "modelwright.serve.client",
     "Bundle": "modelwright.engines",
+    "Client": "modelwright.serve.client",
     "GateError": "modelwright.errors",
     "ModelwrightError": "modelwright.errors",
     "Recipe": "modelwright.recipe.schema",
     "RecipeError": "modelwright.errors",
     "Run": "modelwright.pipeline.running",
+    "ServiceError": "modelwright.serve.problems",
     "UserError": "modelwright.errors",
     "check": "modelwright.recipe.check",
     "run": "modelwright.pipeline.running",

@@ -70,6 +70,9 @@ CODES: dict[str, str] = {
     "MW-708": "The key is missing or not allowed to do this.",
     "MW-709": "The service failed on this request; the fault is ours.",
     "MW-710": "The address or port cannot be listened on.",
+    "MW-711": "The caller sends more than the rate of its key.",
+    "MW-712": "A service that listens beyond this machine, or that can be changed, needs keys.",
+    "MW-713": "The file of keys, or a file of TLS, cannot be used.",
     # 8xx: the environment
     "MW-801": "An optional library is not installed.",
     "MW-802": "The disk is full or the folder is read-only.",

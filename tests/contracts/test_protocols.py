@@ -39,7 +39,8 @@ def outcome(tested: Protocol, message: Message) -> PredictRequest | ServiceError
 
 
 def test_routes_are_told_apart():
-    routes = [plugs.load("protocol", name).cls.route for name in NAMES]
+    classes = [plugs.load("protocol", name).cls for name in NAMES]
+    routes = [path for one in classes for path in (one.route, *one.also, *one.tells)]
     assert len(set(routes)) == len(routes)
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from modelwright.errors import GateError, UserError
 from modelwright.serve import Settings, run
+from modelwright.serve._keys import new_key, write_keys
 from modelwright.serve.stage import bind
 from modelwright.testing.doubles import FakeBundle
 
@@ -159,3 +160,44 @@ def test_a_bundle_that_fails_its_self_test_is_a_failed_gate(tmp_path: Path):
     with pytest.raises(GateError, match="MW-603"):
         run([broken], Settings(port=0))
     assert broken.closed
+
+
+ADMIN = """
+import sys
+from pathlib import Path
+from modelwright.serve import Settings, run
+from modelwright.testing.doubles import FakeBundle
+folder = Path(sys.argv[1])
+settings = Settings(
+    port=0, admin_port=0, bundles=folder, keys=folder / "keys.json", state=folder / "state.json"
+)
+sys.exit(run([FakeBundle().save(folder / "fake")], settings, as_json=True))
+"""
+
+
+def test_the_admin_port_is_another_one_and_ends_with_the_service(tmp_path: Path):
+    texts, keys = zip(
+        *(new_key("a", [scope], 0, "") for scope in ("predict", "admin")), strict=True
+    )
+    write_keys(tmp_path / "keys.json", keys)
+    process = subprocess.Popen(
+        [sys.executable, "-c", ADMIN, str(tmp_path)],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    )  # fmt: skip
+    try:
+        ready = json.loads(process.stdout.readline())
+        predict, admin = ({"x-api-key": text} for text in texts)
+        url = f"{ready['admin']}/admin/models"
+        told = httpx.get(url, headers=admin).json()["models"]
+        assert Path(told["fake"]["stable"]["bundle"]) == tmp_path / "fake"
+        assert httpx.get(url, headers=predict).status_code == 403
+        assert httpx.get(f"{ready['url']}/admin/models", headers=admin).status_code == 404
+        body = {"inputs": ["a"]}
+        url = f"{ready['url']}/v1/predict"
+        assert httpx.post(url, json=body, headers=predict).status_code == 200
+        assert json.loads((tmp_path / "state.json").read_text())["models"]["fake"]["stable"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.communicate()

@@ -158,7 +158,8 @@ def _with_json(command: Callable[..., Any]) -> Callable[..., Any]:
 
     hints = get_type_hints(command, include_extras=True)
     extras = [item for hint in hints.values() for item in getattr(hint, "__metadata__", ())]
-    if any("--json" in (getattr(item, "param_decls", None) or ()) for item in extras):
+    own = any("--json" in (getattr(item, "param_decls", None) or ()) for item in extras)
+    if own or "json_" in hints:  # its own, or given to it before
         return command
 
     def wrapped(**values: Any) -> Any:

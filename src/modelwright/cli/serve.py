@@ -7,9 +7,11 @@ bundle gave its golden answers. Stops on Ctrl-C or SIGTERM once running requests
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from modelwright.errors import UserError, did_you_mean
 
 
 def command(
@@ -24,6 +26,33 @@ def command(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Processor threads of a model; default: all.")
     ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="File of API keys (`mw keys`); needed beyond loopback.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate chain in PEM; read again when it changes.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key in PEM.")] = None,
+    traffic: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for feedback, and for requests that the recipe allows to record."
+        ),
+    ] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to change what is served; needs --bundles."),
+    ] = None,
+    bundles_folder: Annotated[
+        Path | None, typer.Option("--bundles", help="Where the admin port may load bundles from.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="File that keeps what is served over a restart.")
+    ] = None,
+    log: Annotated[str, typer.Option(help="Lines of the log: text or json.")] = "text",
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="A line for every request.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", "--json", help="Print one JSON line on stdout when ready.")
     ] = False,
@@ -31,12 +60,39 @@ def command(
     """Serve bundles until stopped."""
     from modelwright.runtime.libraries import require_all
     from modelwright.serve.settings import Settings
-    from modelwright.serve.stage import REQUIRES, bind, run
+    from modelwright.serve.stage import REQUIRES, bind, checked, run
 
     require_all(REQUIRES)
+    settings = Settings(
+        host=host,
+        port=port,
+        keys=keys,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        traffic=traffic,
+        admin_port=admin_port,
+        bundles=bundles_folder,
+        state=state,
+        log=_form(log),
+        access_log=access_log,
+    )
+    checked(settings)
     bind(host, port).close()  # a taken port is told before models are loaded
 
     from modelwright.engines import Bundle
+    from modelwright.serve._deploying import read_state, stable_folders
 
-    opened = [Bundle.open(path, variant=variant, threads=threads) for path in bundles]
-    return run(opened, Settings(host=host, port=port), as_json=as_json)
+    folders = stable_folders(bundles, read_state(state)) if state else bundles
+    opened = [Bundle.open(path, variant=variant, threads=threads) for path in folders]
+    return run(opened, settings, as_json=as_json)
+
+
+def _form(log: str) -> Literal["text", "json"]:
+    if log in ("text", "json"):
+        return "json" if log == "json" else "text"
+    raise UserError(
+        "MW-805",
+        f"there is no form of log `{log}`",
+        expected="text or json",
+        fix=did_you_mean(log, ["text", "json"]),
+    )

@@ -16,6 +16,7 @@ _USUAL_ORDER = (
     "verify",
     "bench",
     "serve",
+    "keys",
     "deploy",
     "monitor",
     "list",

@@ -59,7 +59,7 @@ def planned_batches(features: Sequence[Features], limits: BatchLimits) -> list[l
         group, first = groups[width], 0
         fitting = 1 if width <= limits.alone else max(1, min(limits.rows, most // width))
         while first < len(group):
-            size = _round_number(min(fitting, len(group) - first))
+            size = round_number(min(fitting, len(group) - first))
             batches.append(group[first : first + size])
             first += size
     return batches
@@ -78,7 +78,7 @@ def width_of(length: int, multiple: int) -> int:
     return -(-length // step) * step
 
 
-def _round_number(most: int) -> int:
+def round_number(most: int) -> int:
     """The largest of 1, 2, 3, 4, 6, 8, 12, ... that is no larger."""
     power = 1 << (most.bit_length() - 1)
     return power * 3 // 2 if power > 1 and most >= power * 3 // 2 else power

@@ -91,7 +91,7 @@ class TextEncoder:
         Returns:
             For each text `input_ids` and `token_type_ids` (lists of int) and `truncated` (bool).
         """
-        self.tokenizer.enable_truncation(self.settings.max_tokens)
+        self._truncate(0)
         batch: list[Any] = _whole(map(self._normal, texts))
         if pairs is not None:
             batch = list(zip(batch, _whole(map(self._normal, pairs)), strict=True))
@@ -120,7 +120,7 @@ class TextEncoder:
             that speaks for each of them: the first that covers the word).
         """
         limit, stride = self.settings.max_tokens, self.settings.stride
-        self.tokenizer.enable_truncation(limit, stride=min(stride, limit // 4))
+        self._truncate(min(stride, limit // 4))
         found: list[dict[str, Any]] = []
         for index, encoding in enumerate(self.tokenizer.encode_batch(_whole(texts))):
             parts = [encoding, *encoding.overflowing]
@@ -142,6 +142,13 @@ class TextEncoder:
                     }
                 )
         return found
+
+    def _truncate(self, stride: int) -> None:
+        """Only where it is not set: to set it waits for other threads that encode."""
+        wanted = (self.settings.max_tokens, stride)
+        now = self.tokenizer.truncation or {}
+        if (now.get("max_length"), now.get("stride")) != wanted:
+            self.tokenizer.enable_truncation(wanted[0], stride=stride)
 
     def _shapes(self, text: str, words: Sequence[tuple[int, int]]) -> list[int]:
         return [_shape(text[start:end]) for start, end in words]

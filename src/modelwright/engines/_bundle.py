@@ -55,6 +55,14 @@ class Variant:
                 found[place] = unpad(row, features[place])
         return found
 
+    def run_batch(self, features: Sequence[Features]) -> list[np.ndarray]:
+        """Logits of rows of one width by one call of the engine; from several threads at once.
+
+        Who calls keeps to `limits`: `batches.width_of`, `tokens`, `rows`, `alone`, `workers`.
+        """
+        outputs = self.engine.run(collate(features, self.encoder, self.limits.multiple))
+        return [unpad(row, feature) for row, feature in zip(outputs, features, strict=True)]
+
     def _plan(self, features: Sequence[Features]) -> list[list[int]]:
         limits = self.limits
         if limits.workers == limits.multiple == 1:

@@ -142,8 +142,8 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "wait for the seconds in Retry-After; add replicas where it lasts",
     ),
     "MW-707": (
-        '{"inputs": [...], "parameters": {"timeout_ms": 1}}',
-        '{"inputs": [...], "parameters": {"timeout_ms": 1000}}',
+        "curl -H 'x-deadline-ms: 1' ...",
+        "curl -H 'x-deadline-ms: 1000' ...    # or fewer inputs in a request",
     ),
     "MW-708": ("curl URL", "curl -H 'authorization: Bearer KEY' URL"),
     "MW-709": (
@@ -151,6 +151,18 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "report the request_id; the service's log has the trace under it",
     ),
     "MW-710": ("mw serve BUNDLE --port 80", "mw serve BUNDLE --port 8000"),
+    "MW-711": (
+        "retry at once, in a loop",
+        "wait for the seconds in Retry-After; mw keys add NAME --rate 200",
+    ),
+    "MW-712": (
+        "mw serve BUNDLE --host 0.0.0.0",
+        "mw keys add NAME && mw serve BUNDLE --host 0.0.0.0 --keys keys.json",
+    ),
+    "MW-713": (
+        "mw serve BUNDLE --keys empty.json",
+        "mw keys add NAME --file keys.json && mw serve BUNDLE --keys keys.json",
+    ),
     "MW-801": (
         "package: {formats: [onnx]}       # and onnx is not installed",
         "pip install 'modelwright[onnx]'  # the message names the extra",

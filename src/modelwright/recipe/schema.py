@@ -286,10 +286,29 @@ class Slo(Section):
     )
 
 
+class Record(Section):
+    """What the service may keep of requests, for monitoring."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.1, description="Share of the requests that are recorded."
+    )
+    inputs: bool = Field(
+        default=False,
+        description="Record what callers sent, too; without it only the answers are kept.",
+    )
+
+
 class Serve(Section):
     """The service; `mw serve` reads it from the bundle."""
 
     slo: Slo = Field(default_factory=Slo)
+    deadline_ms: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="In how many milliseconds requests are answered that give no X-Deadline-Ms.",
+    )
+    record: Record | None = Field(
+        default=None, description="Allows `mw serve --traffic DIR` to record; nothing without it."
+    )
 
 
 class Recipe(Section):

@@ -3,16 +3,28 @@
 in:  opened bundles and `Settings`
 out: a running service (`run`), or the ASGI application of it (`create_app`)
 
-bytes ─ protocols/ ─▶ PredictRequest ─ ServedModel.check ─▶ Worker ─▶ bundle ─▶ predictions
-  ▲        │                 422 names the item     503 when full    │
-  └────────┴──────────────────── Answer or ServiceError ◀────────────┘
+bytes ─ protocols/ ─▶ PredictRequest ─ check, admit, encode ─▶ queue ─▶ engine ─▶ predictions
+  ▲        │            422 names the item, 503 when full  504 when late   │
+  └────────┴──────────────────── Answer or ServiceError ◀───────────────────┘
 
-app.py         routes, request ids, errors, metrics: all that knows HTTP
-stage.py       the process: socket, signals, drain
-_service.py    which model, is it ready, ask it
+app.py         request ids, keys, errors, metrics; with _asking.py, _reading.py, _feedback.py and
+               _body.py all that knows HTTP
+stage.py       the process: socket, signals, drain; _http.py and _tls.py are its connections
+_keys.py       who may ask for what, and how much
+_service.py    which model, is it ready, ask it, until when
+_rollout.py    the versions of a name: stable, canary, shadow
+_deploying.py  changes them while they answer; _admin.py is asked to
 _model.py      one bundle: what it accepts, its self-test, its worker
-_worker.py     a thread that runs waiting requests together
+_admission.py  what a model takes on at once
+_queue.py      which rows run next
+_cost.py       what calls take, learned from calls
+_worker.py     threads that run what waits
+_runner.py     a batch: run it, isolate what fails, put answers together
+_turns.py      several models share the machine
 _metrics.py    what Prometheus reads
+_recording.py  what monitoring will read
+_logs.py       lines for people or machines
+client.py      asks a service; _calling.py is what it does without a network
 _openapi.py    the bundle's schemas as OpenAPI 3.1
 page/          the page to try a model
 protocols/     ONE FILE PER PROTOCOL: bytes to request, answer to bytes

@@ -5,8 +5,8 @@ Text that a caller sends never becomes a label value, so that nobody can fill th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, final
 
 from modelwright.runtime.libraries import require
 
@@ -14,6 +14,18 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MAX_LABELS = 1000
+
+
+class Shown(Protocol):
+    """What gauges read of a model."""
+
+    name: str
+    version: str
+
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def ready(self) -> bool: ...
 
 
 @final
@@ -60,12 +72,72 @@ class Metrics:
         self.model_info = gauge(
             "model_info", "Always 1; tells what is served.", *of_model, "task", "variant", "engine"
         )
+        self.live_quality = gauge(
+            "live_quality", "Of the last answers whose truth was told.", "model", "metric"
+        )
         self.ready = gauge("ready", "Whether the model passed its self-test.", *of_model)
+        self.shadow_answers = counter(
+            "shadow_answers", "A shadow's answers, beside the stable's.", *of_model, "agreement"
+        )
+        self.shadow_failures = counter("shadow_failures", "Requests it failed.", *of_model)
+        self._shown: dict[tuple[str, str], list[Shown]] = {}
+
+    def show(self, model: Shown) -> None:
+        """Read a model's queue and readiness from now on; of two of one version the later one."""
+        key = (model.name, model.version)
+        self._shown.setdefault(key, []).append(model)
+        self._read(key)
+
+    def hide(self, model: Shown) -> None:
+        """Read them no more, so that a closed model is freed."""
+        key = (model.name, model.version)
+        kept = [one for one in self._shown.get(key, ()) if one is not model]
+        self._shown[key] = kept
+        if kept:
+            self._read(key)
+        else:
+            del self._shown[key]
+            self.queue_depth.remove(*key)
+            self.ready.remove(*key)
+
+    def _read(self, key: tuple[str, str]) -> None:
+        model = self._shown[key][-1]
+        self.queue_depth.labels(*key).set_function(lambda: model.waiting)
+        self.ready.labels(*key).set_function(lambda: float(model.ready))
 
     def expose(self) -> tuple[bytes, str]:
         """The text format and its content type."""
         prometheus = require("prometheus_client", "serve")
         return prometheus.generate_latest(self.registry), prometheus.CONTENT_TYPE_LATEST
+
+
+@final
+class ModelMeters:
+    """The metrics of one model, with its labels already set."""
+
+    def __init__(
+        self, manifest: Mapping[str, Any], variant: Mapping[str, Any], metrics: Metrics
+    ) -> None:
+        key = (str(manifest["name"]), str(manifest["version"]))
+        self.queue_seconds = metrics.queue_seconds.labels(*key)
+        self.inference_seconds = metrics.inference_seconds.labels(*key)
+        self.batch_size = metrics.batch_size.labels(*key)
+        self.tokens = metrics.tokens.labels(*key)
+        self.confidence = metrics.confidence.labels(*key)
+        self._by_label = {
+            label: metrics.predictions.labels(*key, label) for label in label_values(manifest)
+        }
+        self._other = metrics.predictions.labels(*key, "other")
+        about = (manifest["task"], variant.get("name", ""), variant.get("engine", ""))
+        metrics.model_info.labels(*key, *map(str, about)).set(1)
+
+    def count(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Count what was answered."""
+        for answer in answers:
+            for label, score in labels_and_scores(answer):
+                self._by_label.get(label, self._other).inc()
+                if score is not None:
+                    self.confidence.observe(score)
 
 
 def label_values(manifest: Mapping[str, Any]) -> frozenset[str]:

@@ -1,26 +1,38 @@
-"""One bundle in service: what it accepts, its self-test, and the worker that runs it."""
+"""One bundle in service: what it accepts and takes on, its self-test, and the worker that runs it."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import logging
+import math
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from modelwright.encoders.batches import length_of
 from modelwright.engines._schema import Checker
 from modelwright.errors import did_you_mean
-from modelwright.serve._metrics import Metrics, label_values, labels_and_scores
-from modelwright.serve._worker import Job, QueueLimits, Worker
+from modelwright.serve._admission import Admission, QueueLimits
+from modelwright.serve._cost import CostModel
+from modelwright.serve._metrics import Metrics, ModelMeters
+from modelwright.serve._queue import FairQueue, Job, Row
+from modelwright.serve._runner import Runner
+from modelwright.serve._turns import Turns
+from modelwright.serve._worker import ClosingError, Worker
 from modelwright.serve.problems import ServiceError
+from modelwright.serve.protocols import Described
 
 if TYPE_CHECKING:
     from modelwright.engines import Bundle
     from modelwright.serve.settings import Settings
 
 EXAMPLES = 5
+WARM_UP_S = 0.2
+_NUMBER = itertools.count(1)
 _LOG = logging.getLogger("modelwright.serve")
 _UNREADABLE = "the image cannot be read: not an image, cut short, damaged or far too large"
 
@@ -30,13 +42,14 @@ class ServedModel:
     """A bundle, ready to be asked by many at once.
 
     Args:
-        bundle: opened; its methods are called from one thread only.
+        bundle: opened; what encodes and runs is called from several threads.
         settings: of the service.
         metrics: where it counts.
+        turns: shared with the other models of the service.
     """
 
-    def __init__(self, bundle: Bundle, settings: Settings, metrics: Metrics) -> None:
-        self.bundle, self.manifest = bundle, bundle.manifest
+    def __init__(self, bundle: Bundle, settings: Settings, metrics: Metrics, turns: Turns) -> None:
+        self.bundle, self.manifest, self._settings = bundle, bundle.manifest, settings
         self.name, self.version = str(self.manifest["name"]), str(self.manifest["version"])
         self.accepts_files = bundle.task.modality == "image"
         self.max_items = settings.max_items
@@ -44,16 +57,53 @@ class ServedModel:
         self.examples: list[dict[str, Any]] = []
         self.not_ready = "the self-test has not run"
         self._parameters = Checker(self.parameters_schema)
-        self._meters = _Meters(self.manifest, bundle.variant, metrics)
-        limits = QueueLimits(settings.max_batch, settings.max_queue_items, settings.max_queue_bytes)
-        self._worker = Worker(self.name, self._answer, limits)
-        metrics.queue_depth.labels(self.name, self.version).set_function(lambda: self._worker.depth)
-        metrics.ready.labels(self.name, self.version).set_function(lambda: float(self.ready))
+        self._cost = CostModel()
+        self._queue = FairQueue(bundle.limits, settings.max_batch, self._cost)
+        meters = ModelMeters(self.manifest, bundle.variant, metrics)
+        self._runner = Runner(bundle, self._cost, meters, self.drop)
+        self._worker = Worker(
+            f"{self.name}-{next(_NUMBER)}", self._run, self._queue, bundle.limits.workers, turns
+        )
+        limits = QueueLimits(
+            settings.max_queue_items, settings.max_queue_tokens, settings.max_queue_bytes
+        )
+        self.admission = Admission(limits, lambda: self._worker.backlog)
+        self._users, self._free = 0, asyncio.Event()
+        self._metrics = metrics
+        metrics.show(self)
 
     @property
     def ready(self) -> bool:
-        """The self-test passed and the worker's thread lives."""
-        return not self.not_ready and self._worker.alive
+        """The self-test passed and the worker makes progress."""
+        return not self.why_not
+
+    @property
+    def why_not(self) -> str:
+        """Why it is not ready, or ""."""
+        if self.not_ready:
+            return self.not_ready
+        if not self._worker.alive:
+            return "the model's worker has stopped"
+        if self._worker.stalled(self._settings.stall_s):
+            return f"a call has been running for more than {self._settings.stall_s} s"
+        return ""
+
+    @property
+    def consent(self) -> dict[str, Any] | None:
+        """What its recipe allows to record (`serve.record`), or None."""
+        return (self.manifest.get("serve") or {}).get("record")
+
+    def described(self) -> Described:
+        """What protocols may tell of it."""
+        engine = str(self.bundle.variant.get("engine", ""))
+        schemas = self.manifest["input"], self.manifest["output"]
+        return Described(self.name, self.version, engine, self.ready, *schemas)
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds in which requests that say nothing else are answered."""
+        given = (self.manifest.get("serve") or {}).get("deadline_ms")
+        return min(self._settings.deadline_s, given / 1000 if given else math.inf)
 
     # -- asking -----------------------------------------------------------------------------------
     def check(self, inputs: Sequence[Any], parameters: Mapping[str, Any]) -> None:
@@ -75,11 +125,38 @@ class ServedModel:
                 fix = "the schema of an input is in /openapi.json"
                 raise ServiceError("MW-702", fault.message, field=fault.field, fix=fix)
 
-    def submit(self, inputs: Sequence[Any], size: int) -> Future[list[dict[str, Any]]]:
-        """Queue checked inputs; raises `QueueFullError`."""
-        job = Job(inputs, size)
-        self._worker.submit(job)
-        return job.answer
+    def encode(self, inputs: Sequence[Any]) -> list[Any]:
+        """Checked inputs as the model reads them; may take long, so large ones go to a thread.
+
+        Raises:
+            ServiceError: MW-702 naming an image that cannot be read.
+        """
+        try:
+            return self.bundle.encode(inputs)
+        except ValueError as error:
+            if not self.accepts_files:
+                raise
+            raise ServiceError("MW-702", _UNREADABLE, field=self._bad_image(inputs)) from error
+
+    def submit(self, job: Job) -> None:
+        """Queue a job.
+
+        Raises:
+            ServiceError: MW-706 when it would be answered too late, or the model is closing.
+        """
+        wait = self._worker.wait(job.caller)
+        late = time.monotonic() + wait - job.deadline
+        if wait and late > 0:
+            detail = "the answer would come after the request's deadline"
+            raise self.admission.refused(detail, late)
+        try:
+            self._worker.submit(job)
+        except ClosingError:
+            raise self.admission.refused("the service is stopping") from None
+
+    def drop(self, job: Job) -> None:
+        """Forget what waits of a job."""
+        self._worker.drop(job)
 
     def uploaded(self, data: str) -> Any:
         """A file's base64 in the shape that the input schema asks for."""
@@ -109,6 +186,19 @@ class ServedModel:
         self.examples = [
             {"input": item, "output": answer} for item, answer in zip(inputs, answers, strict=True)
         ]
+        if not self.not_ready:
+            self._measure(inputs)
+
+    def _measure(self, inputs: Sequence[Any]) -> None:
+        """Time single rows, so that the first callers find a cost model; 0.2 s at most."""
+        began = time.monotonic()
+        for feature in [one for item in inputs for one in self.encode([item])] * 2:
+            start = time.monotonic()
+            self.bundle.run_batch([feature])
+            now = time.monotonic()
+            self._cost.learn(self._queue.width(length_of(feature)), 1, now - start)
+            if now - began > WARM_UP_S:
+                return
 
     def _judge(self, golden: Sequence[Mapping[str, Any]], answers: Sequence[Any]) -> str:
         """Why the self-test failed, or ""."""
@@ -125,97 +215,45 @@ class ServedModel:
         pair = "text_pair" in self.manifest["input"].get("properties", {})
         return {"text": "hello", "text_pair": "hello"} if pair else "hello"
 
+    @property
+    def waiting(self) -> int:
+        """Rows that wait."""
+        return self._worker.depth
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While a request is answered; it is not closed meanwhile."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._free.set()
+
+    async def retire(self) -> None:
+        """Close, once the requests that it has are answered; nobody is sent to it any more."""
+        while self._users:
+            self._free.clear()
+            await self._free.wait()
+        await asyncio.to_thread(self.close)
+
     def close(self, timeout: float | None = None) -> None:
         """Answer what waits, then free the bundle."""
+        self._metrics.hide(self)
         self._worker.close(timeout)
         self.bundle.close()
 
-    # -- in the worker's thread -------------------------------------------------------------------
-    def _answer(self, jobs: list[Job]) -> None:
-        started = time.perf_counter()
-        encoded: list[tuple[Job, list[Any]]] = []
-        for job in jobs:
-            self._meters.queue_seconds.observe(started - job.arrived)
-            try:
-                encoded.append((job, self._encode(job)))
-            except Exception as error:  # noqa: BLE001 - it becomes this job's answer
-                job.answer.set_exception(error)
-        if encoded:
-            self._run(encoded)
+    def _run(self, rows: list[Row]) -> None:
+        self._runner.run(rows, one_by_one=self._queue.one_by_one(rows[0].width))
 
-    def _encode(self, job: Job) -> list[Any]:
-        try:
-            return self.bundle.encode(job.inputs)
-        except ValueError as error:
-            if not self.accepts_files:
-                raise
-            raise ServiceError("MW-702", _UNREADABLE, field=self._bad_image(job)) from error
-
-    def _bad_image(self, job: Job) -> str:
-        for index, item in enumerate(job.inputs):
+    def _bad_image(self, inputs: Sequence[Any]) -> str:
+        for index, item in enumerate(inputs):
             try:
                 self.bundle.encode([item])
             except ValueError:
                 return f"inputs[{index}]"
         return "inputs"
-
-    def _run(self, encoded: list[tuple[Job, list[Any]]]) -> None:
-        """Answer several jobs by one call; after a failure each job runs alone."""
-        features = [feature for _, part in encoded for feature in part]
-        try:
-            logits = self._logits(features)
-        except Exception as error:  # noqa: BLE001 - one bad request must not fail the others
-            if len(encoded) == 1:
-                encoded[0][0].answer.set_exception(error)
-                return
-            for one in encoded:
-                self._run([one])
-            return
-        start = 0
-        for job, part in encoded:
-            try:
-                answers = self.bundle.task.decode(logits[start : start + len(part)], part)
-                self._meters.count(answers)
-                job.answer.set_result(answers)
-            except Exception as error:  # noqa: BLE001 - as above
-                job.answer.set_exception(error)
-            start += len(part)
-
-    def _logits(self, features: list[Any]) -> list[Any]:
-        began = time.perf_counter()
-        logits = self.bundle.logits(features)
-        self._meters.inference_seconds.observe(time.perf_counter() - began)
-        self._meters.batch_size.observe(len(features))
-        self._meters.tokens.inc(sum(len(feature.get("input_ids", ())) for feature in features))
-        return logits
-
-
-class _Meters:
-    """The metrics of one model, with its labels already set."""
-
-    def __init__(
-        self, manifest: Mapping[str, Any], variant: Mapping[str, Any], metrics: Metrics
-    ) -> None:
-        key = (str(manifest["name"]), str(manifest["version"]))
-        self.queue_seconds = metrics.queue_seconds.labels(*key)
-        self.inference_seconds = metrics.inference_seconds.labels(*key)
-        self.batch_size = metrics.batch_size.labels(*key)
-        self.tokens = metrics.tokens.labels(*key)
-        self.confidence = metrics.confidence.labels(*key)
-        self._by_label = {
-            label: metrics.predictions.labels(*key, label) for label in label_values(manifest)
-        }
-        self._other = metrics.predictions.labels(*key, "other")
-        about = (manifest["task"], variant.get("name", ""), variant.get("engine", ""))
-        metrics.model_info.labels(*key, *map(str, about)).set(1)
-
-    def count(self, answers: Sequence[Mapping[str, Any]]) -> None:
-        """Count what was answered."""
-        for answer in answers:
-            for label, score in labels_and_scores(answer):
-                self._by_label.get(label, self._other).inc()
-                if score is not None:
-                    self.confidence.observe(score)
 
 
 def parameters_schema(output: Mapping[str, Any]) -> dict[str, Any]:

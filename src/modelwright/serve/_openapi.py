@@ -14,7 +14,24 @@ if TYPE_CHECKING:
 Schema = dict[str, Any]
 
 
-def openapi(models: Sequence[ServedModel]) -> Schema:
+_DEADLINE: Schema = {
+    "name": "X-Deadline-Ms",
+    "in": "header",
+    "required": False,
+    "description": "Milliseconds after which the answer is worth nothing to the caller.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+}
+
+
+_SECURITY: Schema = {
+    "securitySchemes": {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+}
+
+
+def openapi(models: Sequence[ServedModel], *, keyed: bool = False) -> Schema:
     """The document at /openapi.json; the first model is the one that needs no name."""
     first = models[0]
     schemas: Schema = {"Problem": _problem()}
@@ -32,7 +49,8 @@ def openapi(models: Sequence[ServedModel]) -> Schema:
             "summary": f"{first.manifest['task']}, served by Modelwright",
         },
         "paths": {"/v1/predict": {"post": _predict(models)}, **_readings()},
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, **(_SECURITY if keyed else {})},
+        **({"security": [{"bearer": []}, {"header": []}]} if keyed else {}),
     }
 
 
@@ -121,7 +139,7 @@ def _predict(models: Sequence[ServedModel]) -> Schema:
     return {
         "operationId": "predict",
         "summary": "Ask a model.",
-        "parameters": [request_id],
+        "parameters": [request_id, _DEADLINE],
         "requestBody": {"required": True, "content": content},
         "responses": {"200": answer, **_errors()},
     }
@@ -199,7 +217,10 @@ def _readings() -> Schema:
         answers: Schema = {"200": {"description": summary, "content": {media: {}}}}
         if unready:
             answers["503"] = {"description": "Not ready.", "content": {media: {}}}
-        return {"get": {"operationId": name, "summary": summary, "responses": answers}}
+        operation: Schema = {"operationId": name, "summary": summary, "responses": answers}
+        if name in ("live", "ready"):
+            operation["security"] = []  # probes need no key
+        return {"get": operation}
 
     return {
         "/v1/models": get("models", "The models served.", "application/json"),

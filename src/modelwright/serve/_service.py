@@ -4,21 +4,59 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, final
 
+from modelwright.encoders.batches import length_of
 from modelwright.errors import UserError, did_you_mean
+from modelwright.runtime.machine import cores
+from modelwright.serve._keys import Key, KeyRing
 from modelwright.serve._metrics import Metrics
 from modelwright.serve._model import ServedModel, shaped
-from modelwright.serve._worker import QueueFullError
+from modelwright.serve._queue import Job
+from modelwright.serve._recording import Origin, Recorder
+from modelwright.serve._rollout import Slot
+from modelwright.serve._runner import RowError
+from modelwright.serve._turns import Turns
 from modelwright.serve.problems import ServiceError
-from modelwright.serve.protocols import PredictRequest
+from modelwright.serve.protocols import PredictRequest, Standing
 from modelwright.serve.settings import Settings
 
 if TYPE_CHECKING:
     from modelwright.engines import Bundle
 
 _LOG = logging.getLogger("modelwright.serve")
+INLINE_BYTES = 4096
+"""Texts of a request up to this size are encoded at once, in some hundred microseconds."""
+WATCH_S = 0.02
+
+
+class CallerLeftError(Exception):
+    """Nobody waits for the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as a thing that takes time and room.
+
+    Attributes:
+        size: bytes of it.
+        caller: who shares fairly with others.
+        began: when it came, in seconds of the monotonic clock.
+        request_id: the caller's, or made up.
+        deadline_s: seconds after which its answer is worth nothing; 0 for the model's own.
+        gone: returns when the caller has left.
+    """
+
+    size: int
+    caller: str
+    began: float
+    request_id: str = ""
+    deadline_s: float = 0.0
+    gone: Callable[[], Awaitable[None]] | None = None
 
 
 @final
@@ -43,66 +81,193 @@ class Service:
                 fix="serve two versions of one model on two ports",
             )
         self.settings, self.metrics, self.draining = settings, Metrics(), False
-        self.models = {
-            model.name: model
-            for model in (ServedModel(bundle, settings, self.metrics) for bundle in bundles)
+        self.keys = KeyRing(settings.keys) if settings.keys else None
+        self.recorder = Recorder(settings.traffic, settings.traffic_bytes, self.metrics)
+        self._encoders = ThreadPoolExecutor(max(2, cores()), thread_name_prefix="encode")
+        self._comparing: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
+        self.slots = {
+            name: Slot(self.served(one)) for name, one in zip(names, bundles, strict=True)
         }
-        self.default = next(iter(self.models.values()))
-        for model in self.models.values():
-            model.warm_up()
+        self.generation = 0  # counts changes of what is served
+        self.withdraw: Callable[[Slot, str], None] = _nobody_to_withdraw
+
+    def served(self, bundle: Bundle) -> ServedModel:
+        """A bundle with its worker, after its self-test; nobody is sent to it yet."""
+        model = ServedModel(bundle, self.settings, self.metrics, self._turns)
+        model.warm_up()
+        return model
+
+    @property
+    def models(self) -> dict[str, ServedModel]:
+        """The stable versions by name."""
+        return {name: slot.stable for name, slot in self.slots.items()}
 
     def state(self) -> dict[str, Any]:
         """What /health/ready says: `ready`, and why not."""
-        reasons = {
-            model.name: model.not_ready or "its worker has stopped"
-            for model in self.models.values()
-            if not model.ready
-        }
+        models = self.models
+        reasons = {name: why for name, model in models.items() if (why := model.why_not)}
+        if not models:
+            reasons = {"": "no model is served"}
         ready = not reasons and not self.draining
         status = "draining" if self.draining else "ready" if ready else "not ready"
-        return {"status": status, "ready": ready, "models": sorted(self.models), "reasons": reasons}
+        return {"status": status, "ready": ready, "models": sorted(models), "reasons": reasons}
 
-    def find(self, name: str | None) -> ServedModel:
-        """The model asked for.
+    def standing(self) -> Standing:
+        """What protocols may tell."""
+        described = {name: model.described() for name, model in self.models.items()}
+        return Standing(bool(self.state()["ready"]), described)
+
+    def find(
+        self, name: str | None, version: str | None = None, request_id: str = ""
+    ) -> ServedModel:
+        """The model asked for: where a canary is on trial, it for its share of the requests.
 
         Raises:
             ServiceError: MW-703.
         """
         if name is None:
-            return self.default
-        if name not in self.models:
-            fix = did_you_mean(name[:64], self.models)
+            name = next(iter(self.slots), "")
+        slot = self.slots.get(name)
+        if slot is None:
+            fix = did_you_mean(name[:64], self.slots) if self.slots else "no model is served"
             detail = f"there is no model {name[:64]!r}"
             raise ServiceError("MW-703", detail, field="model", fix=fix)
-        return self.models[name]
+        if version is None:
+            return slot.chosen(request_id)
+        if (model := slot.find(version)) is None:
+            detail = f"the model {name} has no version {version[:64]!r}"
+            raise ServiceError("MW-703", detail, fix=f"the version served is {slot.stable.version}")
+        return model
 
-    async def predict(self, model: ServedModel, request: PredictRequest, size: int) -> list[Any]:
-        """Check, queue and await.
+    def charge(self, key: Key | None, inputs: int) -> None:
+        """Count inputs against a key's rate; raises MW-711."""
+        if self.keys is not None and key is not None:
+            self.keys.spend(key, inputs)
+
+    async def predict(
+        self, model: ServedModel, request: PredictRequest, call: Call
+    ) -> tuple[ServedModel, list[Any]]:
+        """Who answered, and the answers; what a canary fails is answered by the stable version.
 
         Args:
             model: from `find`.
             request: as the protocol understood it.
-            size: bytes of the request.
+            call: who asks, how much and until when.
 
         Raises:
-            ServiceError: what the caller is told; nothing else.
+            ServiceError: what the caller is told; nothing else but `CallerLeftError`.
         """
+        slot = self.slots.get(model.name)
+        try:
+            answers = await self._watched(slot, model, request, call)
+        except ServiceError as error:
+            if slot is None or model is slot.stable or error.code not in ("MW-706", "MW-709"):
+                raise
+            model = slot.stable
+            answers = await self._watched(slot, model, request, call)
+        self.recorder.answered(
+            Origin(call.request_id, model.name, model.version),
+            model.consent,
+            request.inputs,
+            answers,
+        )
+        if slot is not None and slot.shadow is not None and not model.waiting:
+            self._compare(slot.shadow, request, call, answers)
+        return model, [shaped(answer, request.parameters) for answer in answers]
+
+    async def _watched(
+        self, slot: Slot | None, model: ServedModel, request: PredictRequest, call: Call
+    ) -> list[Any]:
+        """The answers; during a trial, errors and time are noted."""
+        if slot is None or slot.canary is None:
+            return await self._ask(model, request, call)
+        began, failed = time.monotonic(), False
+        try:
+            return await self._ask(model, request, call)
+        except ServiceError as error:
+            failed = error.status >= 500
+            raise
+        finally:
+            canary = model is slot.canary
+            if canary or model is slot.stable:
+                slot.trial.note(time.monotonic() - began, canary=canary, failed=failed)
+                if slot.canary is not None and (why := slot.trial.verdict()):
+                    self.withdraw(slot, why)
+
+    def _compare(
+        self, shadow: ServedModel, request: PredictRequest, call: Call, answers: list[Any]
+    ) -> None:
+        """Ask a shadow the same, for nobody but the metrics; left out while it is busy."""
+        if shadow.admission.items >= self.settings.max_batch:
+            return
+        quiet = replace(call, caller="shadow", began=time.monotonic(), deadline_s=0.0, gone=None)
+
+        async def ask() -> None:
+            try:
+                found = await self._ask(shadow, request, quiet)
+                same = shadow.bundle.task.agreement(answers, found)
+            except (ServiceError, CallerLeftError):
+                self.metrics.shadow_failures.labels(shadow.name, shadow.version).inc()
+                return
+            self.metrics.shadow_answers.labels(shadow.name, shadow.version, "same").inc(
+                round(same * len(found))
+            )
+            self.metrics.shadow_answers.labels(shadow.name, shadow.version, "other").inc(
+                len(found) - round(same * len(found))
+            )
+
+        task = asyncio.get_running_loop().create_task(ask())
+        self._comparing.add(task)
+        task.add_done_callback(self._comparing.discard)
+
+    async def _ask(self, model: ServedModel, request: PredictRequest, call: Call) -> list[Any]:
+        """Check, encode, queue and await."""
         if self.draining or not model.ready:
-            why = "the service is stopping" if self.draining else model.not_ready
-            raise self._unavailable(why or "the model's worker has stopped")
+            why = "the service is stopping" if self.draining else model.why_not
+            raise model.admission.refused(why)
         inputs = self._inputs(model, request)
         model.check(inputs, request.parameters)
+        with model.in_use():
+            stay = model.admission.enter(len(inputs), call.size)
+            try:
+                features = await self._encode(model, inputs, call.size)
+                stay.add(0, sum(map(length_of, features)), sum(map(_pixel_bytes, features)))
+                return await self._answers(model, features, len(inputs), call)
+            except (ServiceError, CallerLeftError):
+                raise
+            except Exception as error:  # noqa: BLE001 - the caller is told without internals
+                raise _failed(model, error, call.request_id) from None
+            finally:
+                stay.leave()
+
+    async def _encode(self, model: ServedModel, inputs: list[Any], size: int) -> list[Any]:
+        """Features; what may take long is made in a thread, so that it stalls nobody."""
+        if size < INLINE_BYTES and not model.accepts_files:
+            return model.encode(inputs)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._encoders, model.encode, inputs)
+
+    async def _answers(
+        self, model: ServedModel, features: list[Any], inputs: int, call: Call
+    ) -> list[Any]:
+        """Queue the features and wait: for the answers, the deadline, or that the caller leaves."""
+        loop = asyncio.get_running_loop()
+        seconds = min(call.deadline_s or model.deadline_s, self.settings.deadline_s)
+        deadline = call.began + seconds
+        job = Job(
+            features, inputs, call.caller, time.monotonic(), deadline, loop, loop.create_future()
+        )
+        late = loop.call_later(max(0.0, deadline - job.arrived), _late, job, seconds)
+        watch = _Watch(job, call.gone)
         try:
-            answers = await asyncio.wrap_future(model.submit(inputs, size))
-        except QueueFullError:
-            raise self._unavailable("too many inputs wait for the model") from None
-        except ServiceError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the caller is told without internals
-            _LOG.error("%s failed on %d inputs", model.name, len(inputs), exc_info=error)
-            detail = "the model failed; the service goes on"
-            raise ServiceError("MW-709", detail, fix="report the request_id") from None
-        return [shaped(answer, request.parameters) for answer in answers]
+            model.submit(job)
+            return await job.answer
+        finally:
+            late.cancel()
+            watch.stop()
+            if not job.dead and job.left:
+                model.drop(job)
 
     def _inputs(self, model: ServedModel, request: PredictRequest) -> list[Any]:
         if not request.uploaded:
@@ -112,12 +277,60 @@ class Service:
             raise ServiceError("MW-705", detail, fix="send application/json")
         return [model.uploaded(data) for data in request.inputs]
 
-    def _unavailable(self, detail: str) -> ServiceError:
-        wait = {"Retry-After": str(self.settings.retry_after_s)}
-        return ServiceError("MW-706", detail, fix="send the request again later", headers=wait)
-
     def close(self, timeout: float | None = None) -> None:
         """Answer what waits, then free the bundles."""
         self.draining = True
-        for model in self.models.values():
-            model.close(timeout)
+        for slot in self.slots.values():
+            for _, model in slot.models():
+                model.close(timeout)
+        self.recorder.close()
+        self._encoders.shutdown(wait=False, cancel_futures=True)
+
+
+@final
+class _Watch:
+    """Notices that a caller left, once an answer takes long enough for it to matter."""
+
+    def __init__(self, job: Job, gone: Callable[[], Awaitable[None]] | None) -> None:
+        self._job, self._gone = job, gone
+        self._task: asyncio.Task[None] | None = None
+        self._timer = job.loop.call_later(WATCH_S, self._start) if gone else None
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _start(self) -> None:
+        self._task = self._job.loop.create_task(self._look())
+
+    async def _look(self) -> None:
+        if self._gone is not None:
+            await self._gone()
+            if not self._job.answer.done():
+                self._job.answer.set_exception(CallerLeftError())
+
+
+def _nobody_to_withdraw(slot: Slot, why: str) -> None:
+    """Without a deployer there is never a canary."""
+
+
+def _late(job: Job, seconds: float) -> None:
+    if not job.answer.done():
+        detail = f"no answer within {seconds:g} s"
+        fix = "allow more time in X-Deadline-Ms, or send fewer inputs"
+        job.answer.set_exception(ServiceError("MW-707", detail, fix=fix))
+
+
+def _failed(model: ServedModel, error: Exception, request_id: str) -> ServiceError:
+    """What is logged is not what is told."""
+    fields = {"request_id": request_id, "model": model.name, "version": model.version}
+    _LOG.error("a model failed", exc_info=error, extra={"fields": fields})
+    field = f"inputs[{error.index}]" if isinstance(error, RowError) else ""
+    detail = "the model failed; the service goes on"
+    return ServiceError("MW-709", detail, field=field, fix="report the request_id")
+
+
+def _pixel_bytes(feature: Any) -> int:
+    return feature["pixels"].nbytes if "pixels" in feature else 0

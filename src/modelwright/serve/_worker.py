@@ -1,129 +1,162 @@
-"""A thread that runs what waits for one model, several requests in one call.
+"""Threads that run what waits for one model, one for each stream of its engine.
 
-Nobody waits for a batch to fill: when the model is free it takes what is there, up to `max_batch`
-inputs. Under load requests therefore share calls; alone a request starts at once. The queue is
-bounded in inputs and in bytes, so that overload is told (`QueueFullError`) instead of growing.
+A free thread takes the next batch from the queue (`_queue.py`), or first waits a moment where that
+pays. Alone a request starts at once; under load requests share calls.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, final
 
-
-class QueueFullError(Exception):
-    """The queue is full, or the worker is closing."""
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """One request's inputs, what they weigh, and where its answer goes.
-
-    Attributes:
-        inputs: valid examples.
-        size: bytes that the request took.
-        answer: gets the list of predictions, or the exception.
-        arrived: `time.perf_counter()` when it was queued.
-    """
-
-    inputs: Sequence[Any]
-    size: int
-    answer: Future[list[dict[str, Any]]] = field(default_factory=Future)
-    arrived: float = field(default_factory=time.perf_counter)
+from modelwright.serve._queue import FairQueue, Job, Row
+from modelwright.serve._turns import Turns
 
 
-@dataclass(frozen=True, slots=True)
-class QueueLimits:
-    """Most inputs a call, most inputs and bytes waiting."""
-
-    batch: int
-    items: int
-    bytes: int
+class ClosingError(Exception):
+    """The worker takes no more work."""
 
 
 @final
 class Worker:
-    """Runs jobs one batch after another.
+    """Runs batches.
 
     Args:
-        name: of the thread.
-        call: answers every job it is given; whatever it raises becomes those jobs' answer.
-        limits: see `QueueLimits`.
+        name: of the model.
+        call: runs the rows it is given and settles jobs that are complete.
+        queue: what waits.
+        streams: batches that run side by side.
+        turns: shared with the other models.
     """
 
-    def __init__(self, name: str, call: Callable[[list[Job]], None], limits: QueueLimits) -> None:
-        self._call, self._limits = call, limits
-        self._waiting: deque[Job] = deque()
-        self._items = self._bytes = 0
+    def __init__(
+        self,
+        name: str,
+        call: Callable[[list[Row]], None],
+        queue: FairQueue,
+        streams: int,
+        turns: Turns,
+    ) -> None:
+        self._name, self._call, self._queue, self._turns = name, call, queue, turns
         self._changed = threading.Condition()
         self._closing = False
-        self._thread = threading.Thread(target=self._loop, name=f"model-{name}", daemon=True)
-        self._thread.start()
+        self._idle = 0
+        self._running: dict[int, float] = {}
+        turns.join(name, streams)
+        self._threads = [
+            threading.Thread(target=self._loop, name=f"model-{name}-{number}", daemon=True)
+            for number in range(streams)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def depth(self) -> int:
-        """Inputs that wait."""
-        return self._items
+        """Rows that wait."""
+        return self._queue.rows
 
     @property
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        return all(thread.is_alive() for thread in self._threads)
+
+    def stalled(self, seconds: float) -> bool:
+        """Whether a call has been running for longer than that."""
+        now = time.monotonic()
+        return any(now - began > seconds for began in list(self._running.values()))
+
+    @property
+    def backlog(self) -> float:
+        """Seconds of work that wait, as far as is known."""
+        return self._queue.seconds / len(self._threads)
+
+    def wait(self, caller: str) -> float:
+        """Seconds before a request that this caller sends now would begin, as far as is known."""
+        with self._changed:
+            return self._queue.wait(caller) / len(self._threads)
 
     def submit(self, job: Job) -> None:
-        """Queue a job. A request that would wait alone is always taken.
-
-        Raises:
-            QueueFullError: the queue is full or closing.
-        """
+        """Queue a job; raises `ClosingError`."""
         with self._changed:
-            full = (
-                self._items + len(job.inputs) > self._limits.items
-                or self._bytes + job.size > self._limits.bytes
-            )
-            if self._closing or (full and self._waiting):
-                raise QueueFullError
-            self._waiting.append(job)
-            self._items += len(job.inputs)
-            self._bytes += job.size
-            self._changed.notify()
+            if self._closing:
+                raise ClosingError
+            self._queue.push(job)
+            self._changed.notify(min(len(job.rows), len(self._threads)))
+
+    def drop(self, job: Job) -> None:
+        """Forget a job: what has not begun of it never will."""
+        with self._changed:
+            self._queue.drop(job)
 
     def close(self, timeout: float | None = None) -> None:
-        """Answer what waits, then stop the thread."""
+        """Answer what waits, then stop the threads."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        self._thread.join(timeout)
+            self._changed.notify_all()
+        end = None if timeout is None else time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        self._turns.leave(self._name)
 
     def _loop(self) -> None:
-        while jobs := self._take():
-            running = [job for job in jobs if job.answer.set_running_or_notify_cancel()]
-            if not running:
-                continue
-            try:
-                self._call(running)
-            except BaseException as error:  # noqa: BLE001 - the thread must outlive any model
-                for job in running:
-                    if not job.answer.done():
-                        job.answer.set_exception(error)
+        me = threading.get_ident()
+        while self._wait():
+            with self._turns.turn(self._name):
+                rows = self._take()
+                if not rows:
+                    continue
+                self._running[me] = time.monotonic()
+                try:
+                    self._call(rows)
+                except BaseException as error:  # noqa: BLE001 - the thread must outlive any model
+                    settle([(row.job, error) for row in rows])
+                finally:
+                    del self._running[me]
 
-    def _take(self) -> list[Job]:
-        """Wait for work; an empty list means that the worker is closed and nothing waits."""
+    def _wait(self) -> bool:
+        """Until there is something to run; False when closed and nothing waits."""
         with self._changed:
-            while not self._waiting and not self._closing:
-                self._changed.wait()
-            jobs: list[Job] = []
-            items = 0
-            while self._waiting:
-                following = len(self._waiting[0].inputs)
-                if jobs and items + following > self._limits.batch:
-                    break
-                jobs.append(self._waiting.popleft())
-                items += following
-            self._items -= items
-            self._bytes -= sum(job.size for job in jobs)
-            return jobs
+            free_since = time.monotonic()
+            self._idle += 1
+            try:
+                while True:
+                    if self._queue.rows:
+                        now = time.monotonic()
+                        if self._closing or self._idle > 1:  # another stream takes the next one
+                            return True
+                        pause = self._queue.pause(now, free_since)
+                        if pause <= 0:
+                            return True
+                        self._changed.wait(pause)
+                    elif self._closing:
+                        return False
+                    else:
+                        self._changed.wait()
+            finally:
+                self._idle -= 1
+
+    def _take(self) -> list[Row]:
+        with self._changed:
+            return self._queue.pop(time.monotonic(), self._idle + 1)
+
+
+def settle(results: list[tuple[Job, Any]]) -> None:
+    """Hand jobs their predictions or exceptions, in the event loops that wait for them."""
+    by_loop: dict[Any, list[tuple[Job, Any]]] = {}
+    for job, result in results:
+        by_loop.setdefault(job.loop, []).append((job, result))
+    for loop, some in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_deliver, some)
+
+
+def _deliver(results: list[tuple[Job, Any]]) -> None:
+    for job, result in results:
+        if job.answer.done():
+            continue
+        if isinstance(result, BaseException):
+            job.answer.set_exception(result)
+        else:
+            job.answer.set_result(result)

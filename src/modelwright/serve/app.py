@@ -13,21 +13,22 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 
 from modelwright import plugs
-from modelwright.serve._openapi import openapi
-from modelwright.serve._service import Service
-from modelwright.serve.page import CSP, render
+from modelwright.serve import _feedback
+from modelwright.serve._asking import Exchange, asking, failing, telling
+from modelwright.serve._logs import log_request
+from modelwright.serve._reading import reading
+from modelwright.serve._service import CallerLeftError, Service
 from modelwright.serve.problems import PROBLEM_JSON, ServiceError
-from modelwright.serve.protocols import Answer, Message, Protocol
+from modelwright.serve.protocols import Protocol
 from modelwright.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,22 +37,15 @@ if TYPE_CHECKING:
 
     from modelwright.engines import Bundle
 
-Handler = Callable[[Request], Awaitable[Response]]
-
 _LOG = logging.getLogger("modelwright.serve")
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-_BIG = 200_000
-"""Bodies above this many bytes are parsed in a thread, so that they stall nobody."""
 CLIENT_LEFT = 499
-
-
-@dataclass(slots=True)
-class Exchange:
-    """What is known of a request while it is answered."""
-
-    request_id: str
-    model: str = ""
-    version: str = ""
+OTHER = "other"
+"""What every path that is no route counts as."""
+OPEN = ("/health/", "/v2/health/")
+"""Probes need no key."""
+SCOPE_OF = {"/metrics": "metrics", _feedback.ROUTE: "feedback"}
+"""What a key must allow; the other routes need `predict`."""
 
 
 def create_app(bundles: Sequence[Bundle], settings: Settings | None = None) -> ASGIApp:
@@ -69,18 +63,24 @@ def create_app(bundles: Sequence[Bundle], settings: Settings | None = None) -> A
     """
     settings = settings or Settings()
     service = Service(bundles, settings)
-    routes: list[Route] = [
-        Route(protocol.route, _predict(service, protocol), methods=["POST"])
-        for protocol in _protocols(settings)
-    ]
-    routes += _reading(service)
+    protocols: dict[str, Protocol] = {}
+    routes: list[Route] = []
+    for protocol in _protocols(settings):
+        asked = (protocol.route, *protocol.also)
+        protocols.update(dict.fromkeys((*asked, *protocol.tells), protocol))
+        routes += [Route(path, asking(service, protocol), methods=["POST"]) for path in asked]
+        routes += [Route(path, telling(service, protocol, path)) for path in protocol.tells]
+    routes.append(Route(_feedback.ROUTE, _feedback.feedback(service), methods=["POST"]))
+    documents = [protocol.document() for protocol in set(protocols.values())]
+    routes += reading(service, [*documents, _feedback.document()])
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(service.close, settings.drain_s)
 
-    return Envelope(Router(routes, redirect_slashes=False, lifespan=lifespan), routes, service)
+    router = Router(routes, redirect_slashes=False, lifespan=lifespan)
+    return Envelope(router, routes, service, protocols, SCOPE_OF)
 
 
 def _protocols(settings: Settings) -> list[Protocol]:
@@ -95,18 +95,28 @@ def _protocols(settings: Settings) -> list[Protocol]:
 
 @final
 class Envelope:
-    """The outermost layer: ids, 404 and 405, OPTIONS, unexpected failures, counting."""
+    """The outermost layer: ids, keys, 404 and 405, OPTIONS, unexpected failures, counting."""
 
-    def __init__(self, app: ASGIApp, routes: Sequence[Route], service: Service) -> None:
-        self.app, self.routes, self.service = app, routes, service
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Sequence[Route],
+        service: Service,
+        protocols: Mapping[str, Protocol],
+        scopes: Mapping[str, str],
+    ) -> None:
+        self.app, self.routes, self.service, self.protocols = app, routes, service, protocols
+        self._scopes = scopes
+        self._exact = {route.path: route for route in routes if "{" not in route.path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = time.perf_counter(), CLIENT_LEFT
-        exchange = scope["modelwright"] = Exchange(_request_id(scope))
-        route, refusal = self._route(scope, exchange)
+        began, status = time.monotonic(), CLIENT_LEFT
+        exchange = scope["modelwright"] = Exchange(_request_id(scope), began)
+        route = self._find(scope)
+        path = route.path if route else OTHER
 
         async def send_on(event: Event) -> None:
             nonlocal status
@@ -120,153 +130,80 @@ class Envelope:
             await send(event)
 
         try:
-            await (refusal or self.app)(scope, receive, send_on)
-        except ClientDisconnect:
+            self._admit(scope, exchange, path)
+            answer = route.handle if route and _allowed(route, scope) else self._other(scope, route)
+            await answer(scope, receive, send_on)
+        except ServiceError as error:
+            await self._problem(error, exchange, path)(scope, receive, send_on)
+        except (ClientDisconnect, CallerLeftError):
             status = CLIENT_LEFT
         except Exception:  # noqa: BLE001 - the last net: MW-709, and the service goes on
-            _LOG.exception("request %s failed", exchange.request_id)
+            fields = {"request_id": exchange.request_id, "route": path}
+            _LOG.exception("the service failed on a request", extra={"fields": fields})
             if status == CLIENT_LEFT:
                 error = ServiceError("MW-709", "the service failed", fix="report the request_id")
-                await _problem(error, exchange)(scope, receive, send_on)
+                await self._problem(error, exchange, path)(scope, receive, send_on)
         finally:
-            self._count(exchange, route, status, time.perf_counter() - began)
+            self._count(exchange, path, status, time.monotonic() - began)
 
-    def _route(self, scope: Scope, exchange: Exchange) -> tuple[str, Response | None]:
-        """The route's path, and the answer when no handler is to be asked."""
+    def _find(self, scope: Scope) -> Route | None:
+        """The route of the path, whatever the method."""
+        if (route := self._exact.get(scope["path"])) is not None:
+            return route
         for route in self.routes:
-            match, _ = route.matches(scope)
-            if match == Match.NONE:
-                continue
-            allow = {"Allow": ", ".join(sorted({*(route.methods or ()), "OPTIONS"}))}
-            if match == Match.FULL:
-                return route.path, None
-            if scope["method"] == "OPTIONS":
-                return route.path, Response(status_code=204, headers=allow)
-            detail = f"{scope['method'][:16]} is not allowed on {route.path}"
-            fix = f"use {allow['Allow']}"
-            error = ServiceError("MW-703", detail, fix=fix, status=405, headers=allow)
-            return route.path, _problem(error, exchange)
-        paths = ", ".join(route.path for route in self.routes)
-        error = ServiceError("MW-703", "there is no such route", fix=f"one of: {paths}")
-        return "other", _problem(error, exchange)
+            match, child = route.matches(scope)
+            if match != Match.NONE:
+                scope.update(child)
+                return route
+        return None
 
-    def _count(self, exchange: Exchange, route: str, status: int, seconds: float) -> None:
-        metrics, key = self.service.metrics, (exchange.model, exchange.version, route)
+    def _admit(self, scope: Scope, exchange: Exchange, path: str) -> None:
+        """Raises what the key does not allow; probes need none."""
+        keys = self.service.keys
+        if keys is not None and not path.startswith(OPEN):
+            exchange.key = keys.check(
+                _headers(scope), self._scopes.get(path, "" if path == OTHER else "predict")
+            )
+            keys.spend(exchange.key, 0)
+
+    def _other(self, scope: Scope, route: Route | None) -> ASGIApp:
+        """The answer to OPTIONS; otherwise raises 404 or 405."""
+        if route is None:
+            paths = ", ".join(one.path for one in self.routes)
+            raise ServiceError("MW-703", "there is no such route", fix=f"one of: {paths}")
+        allow = {"Allow": ", ".join(sorted({*(route.methods or ()), "OPTIONS"}))}
+        if scope["method"] == "OPTIONS":
+            return Response(status_code=204, headers=allow)
+        detail = f"{scope['method'][:16]} is not allowed on {route.path}"
+        fix = f"use {allow['Allow']}"
+        raise ServiceError("MW-703", detail, fix=fix, status=405, headers=allow)
+
+    def _problem(self, error: ServiceError, exchange: Exchange, path: str) -> Response:
+        """An error in the form of the route's protocol."""
+        if path in self.protocols:
+            return failing(self.protocols[path], error, exchange)
+        body = json.dumps(error.as_dict(exchange.request_id), ensure_ascii=False)
+        headers = dict(error.headers)
+        return Response(body, error.status, headers=headers, media_type=PROBLEM_JSON)
+
+    def _count(self, exchange: Exchange, path: str, status: int, seconds: float) -> None:
+        metrics, key = self.service.metrics, (exchange.model, exchange.version, path)
         metrics.requests.labels(*key, str(status)).inc()
         metrics.request_seconds.labels(*key).observe(seconds)
-
-
-def _predict(service: Service, protocol: Protocol) -> Handler:
-    """The handler of one protocol's route."""
-
-    async def endpoint(request: Request) -> Response:
-        exchange: Exchange = request.scope["modelwright"]
-        try:
-            body = await _body(request, service.settings.max_body_bytes)
-            content_type = request.headers.get("content-type", "")
-            message = Message(body, content_type, request.path_params)
-            parse = protocol.parse
-            parsed = parse(message) if len(body) < _BIG else await asyncio.to_thread(parse, message)
-            model = service.find(parsed.model)
-            exchange.model, exchange.version = model.name, model.version
-            predictions = await service.predict(model, parsed, len(body))
-            answer = Answer(model.name, model.version, predictions, exchange.request_id)
-            return Response(protocol.render(answer), media_type=protocol.media_type)
-        except ServiceError as error:
-            return Response(
-                protocol.render_error(error, exchange.request_id),
-                error.status,
-                headers=dict(error.headers),
-                media_type=protocol.error_media_type,
+        if self.service.settings.access_log:
+            log_request(
+                seconds,
+                request_id=exchange.request_id,
+                route=path,
+                status=status,
+                model=exchange.model,
+                version=exchange.version,
+                key=exchange.key.id if exchange.key else "",
             )
 
-    return endpoint
 
-
-async def _body(request: Request, most: int) -> bytes:
-    """The request's body, never more than `most` bytes of it."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise ServiceError("MW-705", "a compressed body is not accepted", fix="send it plain")
-    too_large = ServiceError(
-        "MW-704",
-        f"the body is larger than {most:,} bytes",
-        fix="send fewer inputs a request",
-        headers={"Connection": "close"},
-    )
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > most:
-        raise too_large
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > most:
-            raise too_large
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _reading(service: Service) -> list[Route]:
-    """The routes that only tell something; what never changes is rendered once."""
-    models = list(service.models.values())
-    document = json.dumps(openapi(models), ensure_ascii=False).encode()
-    listing = {"object": "list", "data": [_listed(model) for model in models]}
-    html = render(models)
-
-    async def page(_: Request) -> Response:
-        headers = {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
-        return Response(html, media_type="text/html", headers=headers)
-
-    async def list_models(_: Request) -> Response:
-        return JSONResponse(listing)
-
-    async def describe(_: Request) -> Response:
-        return Response(document, media_type="application/json")
-
-    async def live(_: Request) -> Response:
-        return JSONResponse({"status": "live"})
-
-    async def ready(_: Request) -> Response:
-        state = service.state()
-        return JSONResponse(state, 200 if state["ready"] else 503)
-
-    async def metrics(_: Request) -> Response:
-        text, content_type = service.metrics.expose()
-        return Response(text, headers={"Content-Type": content_type})
-
-    table: dict[str, Handler] = {
-        "/": page,
-        "/v1/models": list_models,
-        "/openapi.json": describe,
-        "/health/live": live,
-        "/health/ready": ready,
-        "/metrics": metrics,
-    }
-    return [Route(path, handler, methods=["GET"]) for path, handler in table.items()]
-
-
-def _listed(model: Any) -> dict[str, Any]:
-    manifest = model.manifest
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": _epoch(manifest.get("created", "")),
-        "owned_by": "modelwright",
-        "version": model.version,
-        "task": manifest["task"],
-        "variant": model.bundle.variant.get("name", ""),
-        "labels": manifest.get("labels") or [],
-        "limits": manifest.get("limits", {}),
-        "quality": manifest.get("quality", {}),
-    }
-
-
-def _epoch(text: str) -> int:
-    from calendar import timegm
-
-    try:
-        return timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))
-    except ValueError:
-        return 0
+def _allowed(route: Route, scope: Scope) -> bool:
+    return scope["method"] in (route.methods or ())
 
 
 def _request_id(scope: Scope) -> str:
@@ -277,7 +214,5 @@ def _request_id(scope: Scope) -> str:
     return uuid.uuid4().hex
 
 
-def _problem(error: ServiceError, exchange: Exchange) -> Response:
-    body = json.dumps(error.as_dict(exchange.request_id), ensure_ascii=False)
-    headers = dict(error.headers)
-    return Response(body, error.status, headers=headers, media_type=PROBLEM_JSON)
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

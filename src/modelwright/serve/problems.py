@@ -17,7 +17,15 @@ STATUS: dict[str, tuple[int, str]] = {
     "MW-704": (413, "The request is too large"),
     "MW-705": (415, "The content type is not accepted"),
     "MW-706": (503, "The service is overloaded or not ready"),
+    "MW-707": (504, "The deadline of the request passed"),
+    "MW-708": (401, "A key is needed"),
     "MW-709": (500, "The service failed on this request"),
+    "MW-711": (429, "More than the rate of the key"),
+}
+_TITLES = {
+    403: "The key does not allow this",
+    405: "Method not allowed",
+    431: "The headers are too large",
 }
 PROBLEM_JSON = "application/problem+json"
 
@@ -31,8 +39,9 @@ class ServiceError(Exception):
         detail: what was wrong with this request.
         field: the member of the body that was wrong, like `inputs[3].text`.
         fix: what to change.
-        status: another status than the code's own (405 for MW-703).
+        status: another status than the code's own (405 for MW-703, 403 for MW-708).
         headers: response headers that belong to the error.
+        request_id: of the request, as `Client` learns it.
     """
 
     code: str
@@ -41,16 +50,22 @@ class ServiceError(Exception):
     fix: str = ""
     status: int = 0
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    request_id: str = ""
 
     def __post_init__(self) -> None:
         super().__init__(self.code, self.detail)
         self.status = self.status or STATUS[self.code][0]
 
+    def __str__(self) -> str:
+        place = f"{self.field}: " if self.field else ""
+        fix = f" ({self.fix})" if self.fix else ""
+        return f"{self.code} {place}{self.detail}{fix}"
+
     def as_dict(self, request_id: str) -> dict[str, Any]:
         """The members of the problem document; empty ones are left out."""
         members = {
             "type": f"urn:modelwright:error:{self.code}",
-            "title": "Method not allowed" if self.status == 405 else STATUS[self.code][1],
+            "title": _TITLES.get(self.status) or STATUS[self.code][1],
             "status": self.status,
             "code": self.code,
             "detail": f"{self.field}: {self.detail}" if self.field else self.detail,

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, final
 from modelwright import plugs
 from modelwright.artifacts.hashing import digest_json
 from modelwright.artifacts.store import now
+from modelwright.encoders.limits import BatchLimits
 from modelwright.engines._schema import InputCheck
 from modelwright.runtime.files import write_json, write_text
 from modelwright.tasks import Features, Prediction, TaskSpec, store_task
@@ -70,6 +71,7 @@ class FakeBundle:
         fields = {"labels": tuple(labels) or known, "language": "en", "options": options, **spec}
         self.task = plugs.load("task", task).cls(TaskSpec(**fields))
         self.encoder: Any = _FakeEncoder()
+        self.limits = BatchLimits()
         self.seconds, self.fails = seconds, fails
         self.folder = Path(name)
         self.manifest = _manifest(name, self.task)
@@ -92,6 +94,10 @@ class FakeBundle:
         if self.fails is not None and any(self.fails(_said(feature)) for feature in features):
             raise RuntimeError("the fake model was told to fail")
         return [self._logits(feature) for feature in features]
+
+    def run_batch(self, features: Sequence[Features]) -> list[np.ndarray]:
+        """As `logits`."""
+        return self.logits(features)
 
     def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
         """The answers, in order."""

@@ -25,11 +25,13 @@ class Message:
         body: the whole body.
         content_type: the header, or "".
         path: parameters of the route ({"name": "support-intents"}).
+        headers: by name in lower case.
     """
 
     body: bytes
     content_type: str
     path: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +43,74 @@ class PredictRequest:
         model: the model asked for; None takes the service's first.
         parameters: options of the answer, not yet checked.
         uploaded: the inputs are files, in base64, rather than JSON values.
+        version: the version asked for; None takes what is served.
+        context: what the protocol wants to know again when it renders the answer.
     """
 
     inputs: list[Any]
     model: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     uploaded: bool = False
+    version: str | None = None
+    context: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said, one prediction for each input, in order."""
+    """What the model said, one prediction for each input, in order.
+
+    Attributes:
+        model: its name.
+        version: its version.
+        predictions: as the contract has them.
+        request_id: of the request.
+        context: of the request.
+    """
 
     model: str
     version: str
     predictions: Sequence[Mapping[str, Any]]
     request_id: str
+    context: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response: its body, its type ("" without a body), further headers and the status."""
+
+    body: bytes
+    media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a protocol may tell of a model that is served.
+
+    Attributes:
+        name: its name.
+        version: its version.
+        engine: the runtime that runs it.
+        ready: whether it answers.
+        input: JSON Schema of an input.
+        output: JSON Schema of a prediction.
+    """
+
+    name: str
+    version: str
+    engine: str
+    ready: bool
+    input: Mapping[str, Any]
+    output: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the service stands: whether it is ready, and its models by name."""
+
+    ready: bool
+    models: Mapping[str, Described]
 
 
 class Protocol(ABC):
@@ -64,6 +118,10 @@ class Protocol(ABC):
 
     route: ClassVar[str]
     """Where requests are posted, in Starlette's form (`/v2/models/{name}/infer`)."""
+    also: ClassVar[tuple[str, ...]] = ()
+    """Further routes for the same requests."""
+    tells: ClassVar[tuple[str, ...]] = ()
+    """Routes of GET that `tell` answers."""
     media_type: ClassVar[str] = "application/json"
     error_media_type: ClassVar[str] = PROBLEM_JSON
 
@@ -81,6 +139,22 @@ class Protocol(ABC):
     @abstractmethod
     def render(self, answer: Answer) -> bytes:
         """The response's body."""
+
+    def reply(self, answer: Answer) -> Reply:
+        """The response, where it is more than its body."""
+        return Reply(self.render(answer), self.media_type)
+
+    def tell(self, route: str, path: Mapping[str, str], standing: Standing) -> Reply:
+        """Answer one of `tells`.
+
+        Raises:
+            ServiceError: what it cannot tell.
+        """
+        raise ServiceError("MW-703", f"nothing is known of {route}")
+
+    def document(self) -> Mapping[str, Any]:
+        """Its routes as OpenAPI 3.1 path items, where they are not typed by the bundles."""
+        return {}
 
     @abstractmethod
     def render_error(self, error: ServiceError, request_id: str) -> bytes:

@@ -1,0 +1,151 @@
+"""What a service was asked and answered: Parquet files in a folder, written there and read later.
+
+    traffic/requests-20260102T030405-123456789-4242.parquet     one row for each recorded input
+    traffic/feedback-20260102T030405-234567890-4242.parquet     one row for each true answer
+
+A file is whole or absent. When the files of a kind take more than they may, the oldest go.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from modelwright.runtime.files import fsync_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Kind = Literal["requests", "feedback"]
+
+FLUSH_S = 30.0
+FLUSH_ROWS = 5_000
+MOST_WAITING = 50_000
+"""Rows that wait for the disk; beyond that new ones are not kept, and counted."""
+_LOG = logging.getLogger("modelwright.traffic")
+
+
+def schema(kind: Kind) -> pa.Schema:
+    """The columns of a kind; `prediction`, `input` and feedback's `label` are JSON."""
+    import pyarrow as pa
+
+    common = [
+        pa.field("time", pa.timestamp("ms", tz="UTC")),
+        pa.field("request_id", pa.string()),
+        pa.field("index", pa.int32()),
+        pa.field("model", pa.string()),
+        pa.field("version", pa.string()),
+    ]
+    if kind == "feedback":
+        return pa.schema([*common, pa.field("label", pa.string())])
+    answer = [
+        pa.field("input", pa.string()),
+        pa.field("prediction", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("score", pa.float32()),
+    ]
+    return pa.schema([*common, *answer])
+
+
+def read_traffic(folder: Path, kind: Kind) -> pa.Table:
+    """Every row of a kind, oldest file first; no rows where there are no files."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = [pq.read_table(path) for path in _files(folder, kind)]
+    return pa.concat_tables([schema(kind).empty_table(), *tables])
+
+
+def _files(folder: Path, kind: Kind) -> list[Path]:
+    return sorted(folder.glob(f"{kind}-*.parquet"))
+
+
+@final
+class TrafficWriter:
+    """Keeps rows in memory for a short while and writes them in a thread of its own.
+
+    Args:
+        folder: made where it is not there.
+        kind: of the rows.
+        most_bytes: of all files of the kind in the folder.
+    """
+
+    def __init__(self, folder: Path, kind: Kind, most_bytes: int) -> None:
+        self.folder, self._most = folder, most_bytes
+        self.kind: Kind = kind
+        self.dropped = 0
+        self._rows: list[Mapping[str, Any]] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        folder.mkdir(parents=True, exist_ok=True)
+        self._thread = threading.Thread(target=self._loop, name=f"traffic-{kind}", daemon=True)
+        self._thread.start()
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep rows; never waits for the disk."""
+        with self._changed:
+            room = MOST_WAITING - len(self._rows)
+            self._rows.extend(rows[:room])
+            self.dropped += max(0, len(rows) - room)
+            if len(self._rows) >= FLUSH_ROWS:
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Write what is left."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._closing or len(self._rows) >= FLUSH_ROWS, timeout=FLUSH_S
+                )
+                rows, self._rows = self._rows, []
+                closing = self._closing
+            if rows:
+                self._keep(rows)
+            if closing:
+                return
+
+    def _keep(self, rows: list[Mapping[str, Any]]) -> None:
+        """A disk that is full loses rows and not the service."""
+        try:
+            self._write(rows)
+            self._prune()
+        except OSError as error:
+            self.dropped += len(rows)
+            _LOG.error("%d rows of traffic could not be written: %s", len(rows), error)
+
+    def _write(self, rows: list[Mapping[str, Any]]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+        moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
+        name = f"{self.kind}-{moment}-{rest:09d}-{os.getpid()}.parquet"
+        temporary = self.folder / f".{name}.tmp"
+        table = pa.Table.from_pylist([dict(row) for row in rows], schema(self.kind))
+        with temporary.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / name)
+        fsync_folder(self.folder)
+
+    def _prune(self) -> None:
+        files = _files(self.folder, self.kind)
+        sizes = [path.stat().st_size for path in files]
+        total = sum(sizes)
+        for path, size in zip(files[:-1], sizes, strict=False):
+            if total <= self._most:
+                return
+            path.unlink(missing_ok=True)
+            total -= size

@@ -1,0 +1,96 @@
+"""A request's body, never more of it than is allowed, and answers packed for who accepts that."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from modelwright.serve.problems import ServiceError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+WORTH_PACKING = 1400
+"""Answers below this many bytes fit one packet anyway."""
+
+
+async def read_body(request: Request, most: int, seconds: float) -> bytes:
+    """The whole body, unpacked.
+
+    Raises:
+        ServiceError: MW-704 beyond `most` bytes, packed or unpacked; MW-705 for another encoding
+            than gzip; MW-701 for broken gzip; MW-707 (408) when it takes longer than `seconds`.
+    """
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip"):
+        detail = f"the content encoding {encoding[:40]!r} is not accepted"
+        raise ServiceError("MW-705", detail, fix="send it plain, or as gzip")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > most:
+        raise too_large(most)
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _read(request, most)
+    except TimeoutError:
+        detail = f"the body did not arrive within {seconds:g} s"
+        raise ServiceError(
+            "MW-707", detail, fix="send it faster", status=408, headers={"Connection": "close"}
+        ) from None
+    if encoding == "gzip":
+        return await asyncio.to_thread(unpack, body, most)
+    return body
+
+
+async def _read(request: Request, most: int) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise too_large(most)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def unpack(data: bytes, most: int) -> bytes:
+    """A gzip body; stops as soon as it is too large, so that a bomb does not go off.
+
+    Raises:
+        ServiceError: MW-704 or MW-701.
+    """
+    reader = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        found = reader.decompress(data, most + 1)
+    except zlib.error:
+        raise _broken() from None
+    if len(found) > most:
+        raise too_large(most)
+    if not reader.eof or reader.unused_data:
+        raise _broken()
+    return found
+
+
+def too_large(most: int) -> ServiceError:
+    """The 413 of a body."""
+    return ServiceError(
+        "MW-704",
+        f"the body is larger than {most:,} bytes",
+        fix="send fewer inputs a request",
+        headers={"Connection": "close"},
+    )
+
+
+def _broken() -> ServiceError:
+    return ServiceError(
+        "MW-701", "the body is not whole gzip", fix="pack it again, or send it plain"
+    )
+
+
+def packed(body: bytes, headers: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
+    """The body as this caller is sent it, with the headers that say so."""
+    accepted = [part.strip() for part in headers.get("accept-encoding", "").lower().split(",")]
+    if len(body) < WORTH_PACKING or "gzip" not in accepted:
+        return body, {}
+    return gzip.compress(body, 1, mtime=0), {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}

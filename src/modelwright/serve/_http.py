@@ -1,0 +1,106 @@
+"""uvicorn's HTTP protocol with bounds on what comes before a request: headers, time, connections.
+
+Bodies are bounded by the application (`_body.py`), which sees a request only when its head is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from modelwright.serve.problems import PROBLEM_JSON, ServiceError
+
+if TYPE_CHECKING:
+    from modelwright.serve.settings import Settings
+
+
+_IDLE, _HEAD, _BODY = 0, 1, 2
+
+
+class _Head:
+    """Where a connection is (idle, in a head, in a body), and the time and room a head may take."""
+
+    loop: Any
+    transport: Any
+    cycle: Any
+    _state = _IDLE
+    _begun = 0
+    _head_bytes = 0
+    _timer: asyncio.TimerHandle | None = None
+
+    def _set_timer(self, seconds: float) -> None:
+        self._timer = self.loop.call_later(seconds, self._too_slow, seconds)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self, seconds: float) -> None:
+        self._timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._set_timer(seconds)  # an answer to an earlier request is being written
+        elif self._state != _BODY and not self.transport.is_closing():
+            self._refuse("MW-707", "the request's head did not arrive in time", 408)
+
+    def _refuse(self, code: str, detail: str, status: int) -> None:
+        self.transport.write(refusal(ServiceError(code, detail, status=status)))
+        self.transport.close()
+
+
+def bounded(settings: Settings) -> type[asyncio.Protocol]:
+    """The protocol class for these settings; imports uvicorn."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    class Bounded(_Head, HttpToolsProtocol):
+        """One connection."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            if len(self.connections) > settings.max_connections:
+                transport.abort()
+                return
+            self._set_timer(settings.head_s)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_timer()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            idle, self._begun = self._state == _IDLE, 0
+            super().data_received(data)
+            if self._state == _BODY or (self._state == _IDLE and self._begun):
+                return
+            if self._timer is None:
+                self._set_timer(settings.head_s)
+            if not self._begun or (idle and self._begun == 1):
+                self._head_bytes += len(data)  # nothing of an earlier request is in it
+            if self._head_bytes > settings.max_head_bytes and not self.transport.is_closing():
+                self._refuse("MW-704", "the request's head is too large", 431)
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._state, self._head_bytes = _HEAD, 0
+            self._begun += 1
+
+        def on_headers_complete(self) -> None:
+            self._state = _BODY
+            self._stop_timer()
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            super().on_message_complete()
+            self._state = _IDLE
+
+    return Bounded
+
+
+def refusal(error: ServiceError) -> bytes:
+    """A whole HTTP/1.1 response, for callers who have no request yet."""
+    body = json.dumps(error.as_dict("")).encode()
+    head = (
+        f"HTTP/1.1 {error.status} {error.as_dict('')['title']}\r\n"
+        f"content-type: {PROBLEM_JSON}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,285 @@
+"""A client of the service: typed, patient within a deadline, and good at long lists.
+
+    with modelwright.Client("http://127.0.0.1:8000", key="mw_...") as client:
+        client.predict(["my card is lost"])                     # [{"label": ..., "score": ...}]
+        client.predict(texts, top_k=3, deadline=5.0)            # a million are fine
+
+`AsyncClient` is the same with `await`. A long list is sent as several requests, a few at a time,
+and answered in order. What a service refuses for now (429, 503, no connection) is tried again after
+the time that it says; anything else, and whatever the deadline leaves no time for, is raised as
+`ServiceError` with the service's code, field and request id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, final
+
+from modelwright.runtime.libraries import require
+from modelwright.serve._calling import (
+    Attempts,
+    Part,
+    Policy,
+    divided,
+    late,
+    predictions,
+    refusal,
+    unreachable,
+)
+from modelwright.serve.problems import ServiceError
+
+if TYPE_CHECKING:
+    import httpx
+
+Prediction = dict[str, Any]
+GRACE_S = 0.5
+"""What a connection may take beyond the deadline, so that the service's own answer arrives."""
+
+
+class _Asking(ABC):
+    """A service and how it is asked.
+
+    Args:
+        url: of the service.
+        key: an API key, where it asks for one.
+        model: the model that is meant; None for the service's first.
+        deadline: seconds in which every call is answered; None leaves it to the service.
+        policy: retries, sizes and parallel requests.
+        transport: an httpx transport, for tests, proxies and unix sockets.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        model: str | None = None,
+        deadline: float | None = None,
+        policy: Policy | None = None,
+        transport: Any = None,
+    ) -> None:
+        self.url, self.model, self.deadline = url.rstrip("/"), model, deadline
+        self.policy = policy or Policy()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._open(base_url=self.url, headers=headers, transport=transport)
+
+    @abstractmethod
+    def _open(self, **given: Any) -> None:
+        """Make the connections."""
+
+    def _options(self, model: str | None, scores: bool, top_k: int | None) -> dict[str, Any]:
+        parameters: dict[str, Any] = {"scores": True} if scores else {}
+        if top_k is not None:
+            parameters["top_k"] = top_k
+        named = model or self.model
+        options: dict[str, Any] = {"model": named} if named else {}
+        return {**options, "parameters": parameters} if parameters else options
+
+    def _until(self, deadline: float | None) -> float | None:
+        seconds = self.deadline if deadline is None else deadline
+        return None if seconds is None else time.monotonic() + seconds
+
+    def _request(self, attempts: Attempts, body: bytes) -> dict[str, Any]:
+        left = attempts.left()
+        headers = {"Content-Type": "application/json", **attempts.headers()}
+        return {
+            "content": body,
+            "headers": headers,
+            "timeout": 90.0 if left is None else left + GRACE_S,
+        }
+
+    def _failed(self, error: httpx.TransportError, attempts: Attempts) -> ServiceError:
+        if isinstance(error, require("httpx", "client").TimeoutException):
+            attempts.left()  # raises when it is the deadline that passed
+            return late()
+        return unreachable(self.url, error)
+
+
+@final
+class Client(_Asking):
+    """A service, asked synchronously; safe to be shared between threads."""
+
+    def _open(self, **given: Any) -> None:
+        self._http: httpx.Client = require("httpx", "client").Client(**given)
+
+    def predict(
+        self,
+        inputs: Sequence[Any],
+        *,
+        model: str | None = None,
+        scores: bool = False,
+        top_k: int | None = None,
+        deadline: float | None = None,
+    ) -> list[Prediction]:
+        """The predictions of a list of inputs, in order.
+
+        Args:
+            inputs: texts, base64 images or objects, as the model reads them; any number.
+            model: another model than the client's.
+            scores: with the score of every label.
+            top_k: with the scores of the best labels.
+            deadline: seconds for the whole list.
+
+        Raises:
+            ServiceError: the first refusal.
+        """
+        parts, until = divided(_checked(inputs), self.policy), self._until(deadline)
+        options = self._options(model, scores, top_k)
+        if len(parts) < 2:
+            return [one for part in parts for one in self._ask(part, options, until)]
+        with ThreadPoolExecutor(min(self.policy.at_once, len(parts))) as pool:
+            asked = [pool.submit(self._ask, part, options, until) for part in parts]
+            try:
+                return [one for answer in asked for one in answer.result()]
+            finally:
+                for answer in asked:
+                    answer.cancel()
+
+    def _ask(self, part: Part, options: dict[str, Any], until: float | None) -> list[Prediction]:
+        attempts, body = Attempts(part, self.policy, until), part.body(options)
+        transport_error = require("httpx", "client").TransportError
+        while True:
+            try:
+                response = self._http.post("/v1/predict", **self._request(attempts, body))
+            except transport_error as error:
+                _sleep(attempts.pause(self._failed(error, attempts)))
+                continue
+            if response.status_code == 200:
+                return predictions(response.content, len(part.texts))
+            refused = refusal(response.status_code, response.headers, response.content)
+            if refused.status == 413 and len(part.texts) > 1:
+                halves = part.halves()
+                return [one for half in halves for one in self._ask(half, options, until)]
+            _sleep(attempts.pause(refused))
+
+    def models(self) -> list[dict[str, Any]]:
+        """What is served, with versions, labels, limits and quality."""
+        response = self._http.get("/v1/models")
+        if response.status_code != 200:
+            raise refusal(response.status_code, response.headers, response.content)
+        return response.json()["data"]
+
+    def ready(self) -> bool:
+        """Whether the service answers now; never raises."""
+        try:
+            return self._http.get("/health/ready", timeout=5.0).status_code == 200
+        except require("httpx", "client").TransportError:
+            return False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@final
+class AsyncClient(_Asking):
+    """A service, asked with `await`, from one event loop."""
+
+    def _open(self, **given: Any) -> None:
+        self._http: httpx.AsyncClient = require("httpx", "client").AsyncClient(**given)
+
+    async def predict(
+        self,
+        inputs: Sequence[Any],
+        *,
+        model: str | None = None,
+        scores: bool = False,
+        top_k: int | None = None,
+        deadline: float | None = None,
+    ) -> list[Prediction]:
+        """As `Client.predict`; when it is cancelled nothing of it goes on."""
+        parts, until = divided(_checked(inputs), self.policy), self._until(deadline)
+        options, gate = self._options(model, scores, top_k), asyncio.Semaphore(self.policy.at_once)
+
+        async def ask(part: Part) -> list[Prediction]:
+            async with gate:
+                return await self._ask(part, options, until)
+
+        tasks = [asyncio.ensure_future(ask(part)) for part in parts]
+        try:
+            answers = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return [one for answer in answers for one in answer]
+
+    async def _ask(
+        self, part: Part, options: dict[str, Any], until: float | None
+    ) -> list[Prediction]:
+        attempts, body = Attempts(part, self.policy, until), part.body(options)
+        transport_error = require("httpx", "client").TransportError
+        while True:
+            try:
+                response = await self._http.post("/v1/predict", **self._request(attempts, body))
+            except transport_error as error:
+                await _rest(attempts.pause(self._failed(error, attempts)))
+                continue
+            if response.status_code == 200:
+                return predictions(response.content, len(part.texts))
+            refused = refusal(response.status_code, response.headers, response.content)
+            if refused.status == 413 and len(part.texts) > 1:
+                first, second = part.halves()
+                answers = await self._ask(first, options, until)
+                return answers + await self._ask(second, options, until)
+            await _rest(attempts.pause(refused))
+
+    async def models(self) -> list[dict[str, Any]]:
+        """As `Client.models`."""
+        response = await self._http.get("/v1/models")
+        if response.status_code != 200:
+            raise refusal(response.status_code, response.headers, response.content)
+        return response.json()["data"]
+
+    async def ready(self) -> bool:
+        """As `Client.ready`."""
+        try:
+            response = await self._http.get("/health/ready", timeout=5.0)
+        except require("httpx", "client").TransportError:
+            return False
+        return response.status_code == 200
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _checked(inputs: Sequence[Any]) -> Sequence[Any]:
+    """A single text would be taken for a list of letters."""
+    if isinstance(inputs, (str, bytes)) or not isinstance(inputs, Sequence):
+        raise TypeError(f"inputs is {type(inputs).__name__}; predict takes a list: predict([text])")
+    return inputs
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+async def _rest(seconds: float) -> None:
+    await asyncio.sleep(seconds)

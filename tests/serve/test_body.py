@@ -1,0 +1,99 @@
+"""Bodies are bounded, packed or not, and answers are packed for who accepts that."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from modelwright.serve import Settings, create_app
+from modelwright.serve._body import unpack
+from modelwright.serve.problems import ServiceError
+from modelwright.testing.doubles import FakeBundle
+
+MOST = 2000
+
+
+def post(body: bytes, encoding: str = "gzip", **headers: str) -> httpx.Response:
+    with TestClient(create_app([FakeBundle()], Settings(max_body_bytes=MOST))) as opened:
+        kind = {"content-type": "application/json", "content-encoding": encoding, **headers}
+        return opened.post("/v1/predict", content=body, headers=kind)
+
+
+def test_a_gzip_body_is_read():
+    response = post(gzip.compress(b'{"inputs": ["hello"]}'))
+    assert response.json()["predictions"][0]["label"]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "code"),
+    [
+        (gzip.compress(b" " * 100_000_000), "gzip", 413, "MW-704"),
+        (gzip.compress(b'{"inputs": ["hello"]}')[:-4], "gzip", 400, "MW-701"),
+        (gzip.compress(b"{}") + b"more", "gzip", 400, "MW-701"),
+        (b"..", "gzip", 400, "MW-701"),
+        (b"", "gzip", 400, "MW-701"),
+        (b"..", "br", 415, "MW-705"),
+        (b"..", "gzip, gzip", 415, "MW-705"),
+    ],
+)  # fmt: skip
+def test_what_is_too_large_or_no_gzip_is_told(body: bytes, encoding: str, status: int, code: str):
+    response = post(body[:MOST] if status == 413 else body, encoding)
+    if status == 413:
+        response = post(gzip.compress(b" " * 1_000_000), encoding)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_are_unpacked_or_refused(data: bytes):
+    assert unpack(gzip.compress(data), 400) == data
+    try:
+        assert len(unpack(data, 50)) <= 50
+    except ServiceError as error:
+        assert error.status in (400, 413)
+
+
+def test_a_large_answer_is_packed_for_who_accepts_it():
+    with TestClient(create_app([FakeBundle()])) as opened:
+        asked = {"inputs": ["hello"] * 100, "parameters": {"scores": True}}
+        plain = opened.post("/v1/predict", json=asked, headers={"accept-encoding": "identity"})
+        packed = opened.post("/v1/predict", json=asked, headers={"accept-encoding": "br, gzip"})
+        assert "content-encoding" not in plain.headers
+        assert packed.headers["content-encoding"] == "gzip"
+        assert int(packed.headers["content-length"]) < len(plain.content) / 5
+        assert packed.json()["predictions"] == plain.json()["predictions"]
+        small = opened.post("/v1/predict", json={"inputs": ["hello"]})
+        assert "content-encoding" not in small.headers
+
+
+def test_a_body_that_does_not_come_is_408():
+    app = create_app([FakeBundle()], Settings(body_s=0.05))
+    sent: list[Any] = []
+
+    async def ask() -> None:
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            return {}
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        headers = [(b"content-type", b"application/json")]
+        scope = {
+            "type": "http", "method": "POST", "path": "/v1/predict", "headers": headers,
+            "query_string": b"", "client": None, "scheme": "http",
+        }  # fmt: skip
+        await app(scope, receive, send)
+
+    asyncio.run(ask())
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"])["code"] == "MW-707"
+    assert (b"connection", b"close") in sent[0]["headers"]

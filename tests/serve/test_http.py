@@ -1,0 +1,133 @@
+"""What comes before a request is bounded: its head, its time, how many connections."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from modelwright.serve import Settings, create_app
+from modelwright.serve.stage import _config, bind
+from modelwright.testing.doubles import FakeBundle
+
+BODY = b'{"inputs": ["hello"]}'
+WHOLE = (
+    b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY)
+)
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[int]:
+    import uvicorn
+
+    listener = bind("127.0.0.1", 0)
+    server = uvicorn.Server(_config(create_app([FakeBundle()], settings), settings, None))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with served(Settings(max_head_bytes=4000, head_s=0.3)) as found:
+        yield found
+
+
+def talk(port: int, *parts: bytes) -> tuple[int, bytes]:
+    """Send the parts, then read until the other side closes or an answer is whole."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        try:
+            for part in parts:
+                raw.sendall(part)
+        except OSError:
+            pass
+        data = b""
+        while True:
+            try:
+                chunk = raw.recv(65536)
+            except ConnectionResetError:
+                break
+            data += chunk
+            head, _, body = data.partition(b"\r\n\r\n")
+            size = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-l")]
+            if not chunk or (size and len(body) >= int(size[0].split(b":")[1])):
+                break
+    return int(data.split(b" ")[1]) if data else 0, data.partition(b"\r\n\r\n")[2]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"X-Long: " + b"a" * 1_000_000,
+        b"".join(b"X-%d: a\r\n" % number for number in range(20_000)),
+        b"Cookie: " + b"a=b; " * 5_000,
+    ],
+)
+def test_an_endless_head_is_431(port: int, head: bytes):
+    start = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
+    pieces = [head[at : at + 3000] for at in range(0, len(head), 3000)]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        raw.sendall(start)
+        time.sleep(0.05)  # the head comes in parts
+        try:
+            for piece in pieces:
+                raw.sendall(piece)
+        except OSError:
+            pass
+    assert talk(port, WHOLE)[0] == 200
+    status, body = talk(port, start, *(piece for piece in pieces[:4]))
+    if status:  # the answer may be lost when the rest is still being sent
+        assert (status, json.loads(body)["code"]) == (431, "MW-704")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health/live HT", b"POST / HTTP/1.1\r\nHost: a\r\n"])
+def test_a_head_that_does_not_come_is_408(port: int, sent: bytes):
+    status, body = talk(port, sent)
+    assert (status, json.loads(body)["code"]) == (408, "MW-707")
+
+
+def test_requests_after_each_other_and_large_bodies_are_no_long_heads(port: int):
+    large = json.dumps({"inputs": ["hello " * 2000] * 5}).encode()
+    request = WHOLE.replace(BODY, large).replace(b"%d" % len(BODY), b"%d" % len(large), 1)
+    for _ in range(3):
+        assert talk(port, request)[0] == 200
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        raw.sendall(WHOLE * 40)  # pipelined
+        data = b""
+        while data.count(b"request_id") < 40 or not data.endswith(b"}"):
+            chunk = raw.recv(65536)
+            assert chunk, data[-500:]
+            data += chunk
+        time.sleep(0.5)  # idle for longer than a head may take
+        raw.sendall(WHOLE)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_further_connections_are_closed():
+    with served(Settings(max_connections=2)) as port:
+        kept = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(2)]
+        for one in kept:
+            one.sendall(WHOLE)
+            assert one.recv(65536).startswith(b"HTTP/1.1 200")
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as third:
+            try:
+                third.sendall(WHOLE)
+                assert third.recv(100) == b""
+            except ConnectionError:
+                pass
+        kept[0].sendall(WHOLE)
+        assert kept[0].recv(65536).startswith(b"HTTP/1.1 200")
+        for one in kept:
+            one.close()

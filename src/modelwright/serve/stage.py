@@ -153,14 +153,17 @@ def is_loopback(host: str) -> bool:
 def bind(host: str, port: int) -> socket.socket:
     """A bound socket, not yet listening: early callers are refused rather than kept waiting.
 
+    It names its protocol, for asyncio sends small answers at once on nothing but known TCP; on
+    others each answer waits 40 ms for the caller's acknowledgement.
+
     Raises:
         UserError: MW-710.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family, kind)
+        bound = socket.socket(family, kind, protocol)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)

@@ -16,6 +16,7 @@ from modelwright.engines._bundle import open_variant
 from modelwright.models.bases import resolve
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.models.preparing import Shape, prepare
+from modelwright.runtime.machine import kernels
 from modelwright.tasks import LossSettings, TaskSpec
 from modelwright.train.settings import Settings
 
@@ -150,7 +151,8 @@ def test_a_form_is_the_same_when_opened_again_and_whatever_else_is_asked(
         found.append(np.stack(variant.logits(features)))
         found.append(np.stack([variant.logits([one])[0] for one in features]))
         variant.engine.close()
-    assert all(np.array_equal(found[0], other) for other in found[1:])
+    off = max(float(np.abs(found[0] - other).max()) for other in found[1:])
+    assert off <= (0.0 if kernels().fuses_int8 else 1e-4), "sums in another order, without AVX-512"
 
 
 def test_passes_that_do_not_fit_say_why(case: Case) -> None:

@@ -151,13 +151,15 @@ def _content(item: Input, archive: zipfile.ZipFile | None) -> bytes | str:
 
 def _fault(data: bytes) -> str | None:
     """Why an image can't be decoded, or None."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
+    except UnidentifiedImageError:  # its own words hold a memory address
+        return "its kind is not known"
     except (OSError, ValueError, SyntaxError, ArithmeticError, Image.DecompressionBombError) as why:
         return str(why)[:160] or type(why).__name__
     return None

@@ -28,7 +28,7 @@ from modelwright.errors import UserError
 from modelwright.runtime import libraries
 
 VERSION = 1
-REQUIRES = {"PIL": "vision"}
+REQUIRES = {"PIL": "data"}
 
 _SPLITS = frozenset({"train", "val", "valid", "validation", "dev", "test", "eval"})
 
@@ -94,7 +94,7 @@ class ImageFolder(Source):
 
     def rows(self) -> Iterator[RawRow | BrokenRow]:
         if self.config.verify:
-            libraries.require("PIL", "vision")
+            libraries.require("PIL", "data")
         labelled = "label" in self.columns()
         for number, ((item, label), data) in enumerate(
             zip(self._images, _contents([item for item, _ in self._images]), strict=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -379,6 +380,17 @@ def test_every_plug_says_what_it_is() -> None:
         ]
         if not first.endswith((".", ":")) or len(first) > 100:
             found.append(f"{path.relative_to(PACKAGE)}: first line of the docstring: {first!r}")
+    _report(found)
+
+
+def test_every_plug_names_an_extra_that_can_be_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    found = []
+    for kind in plugs.KINDS:
+        for name in plugs.names(kind):
+            unknown = set(plugs.load(kind, name).requires.values()) - set(extras)
+            found += [f"{kind} {name}: {extra}" for extra in sorted(unknown)]
     _report(found)
 
 

@@ -196,6 +196,33 @@ def test_data_without_a_label_says_which_columns_there_are(
     assert not (folder / "recipe.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("text,label\n", "no rows that can be read, only the columns text, label"),
+        ("text,label\na b,spam\nc d,spam\n", "label (text, always `spam`)"),
+    ],
+)
+def test_data_that_teaches_nothing_is_told_why(
+    folder: Path, content: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "rows.csv").write_text(content)
+    exit_code, error = _new(capsys, "rows.csv")
+    assert exit_code == 2
+    assert said in error["error"]["problems"][0]["seen"]
+
+
+def test_missing_labels_and_a_second_label_are_doubts(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["hello you,a,x", "bye then,b,y", "who knows,,x"] * 10
+    _table(folder / "rows.csv", "text,label,category", rows)
+    assert main.run(["new", "rows.csv"]) == 0
+    recipe = (folder / "recipe.yaml").read_text()
+    assert "`label` is taken for the label by its name; it could also be `category`" in recipe
+    assert "`label` is empty in 10 of 30 rows; a run stops there unless" in recipe
+
+
 def test_a_wrong_name_is_told_with_the_nearest(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,14 @@ SAID = [
         "not shown yet) for model b; or a longer search with compress.budget.minutes",
     ),
     (
+        "a limit is far away",
+        [point("a", 1.6, 0.1, bound=0.71)],
+        request(p95_ms=0.001),
+        "no model within p95_ms 0.001 ms, max_drop 1 points was found; the nearest, model a, has "
+        "p95_ms 1.6 ms, 1,600 times the 0.001 asked",
+        "compress.limits.p95_ms=1.61 for model a; or a longer search with compress.budget.minutes",
+    ),
+    (
         "the drop binds, and its bound lies above what is allowed",
         [point("a", 0.5, 0.9, bound=1.8)],
         request(p95_ms=1.0),

@@ -12,6 +12,7 @@ import pytest
 from modelwright import plugs
 from modelwright.engines import Bundle
 from modelwright.engines._runtime import RuntimeSettings, write_runtime
+from modelwright.errors import UserError
 
 CLS = plugs.load("engine", "onnxruntime").cls
 
@@ -81,3 +82,24 @@ def test_streams_run_batches_side_by_side_with_the_same_answers(
     assert all(np.allclose(one, other, atol=1e-5) for one, other in pairs)
     streams.close()
     assert CLS(place, threads=1).limits.workers == 1
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ("one text", "the inputs are one input"),
+        ({"text": "one text"}, "the inputs are one input"),
+        (["fine", None], "input 2"),
+        (["fine", 5], "input 2"),
+        (["fine", {"txt": "x"}], "input 2"),
+    ],
+)
+def test_inputs_that_are_none_are_refused_by_their_place(
+    tiny_bundle: Path, inputs: Any, said: str
+) -> None:
+    """A text alone would be answered character by character."""
+    opened = Bundle.open(tiny_bundle, "onnx-fp32", threads=1)
+    with pytest.raises(UserError, match=said) as raised:
+        opened.predict(inputs)
+    assert raised.value.problem.code == "MW-606"
+    opened.close()

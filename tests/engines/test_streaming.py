@@ -82,6 +82,27 @@ def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path: Path):
     assert totals.as_dict()["in"] == 7
 
 
+def test_a_stray_quote_costs_its_own_line_and_none_after_it(tmp_path: Path):
+    """Else it swallows the rows up to the next quote, or to the end of the file."""
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text('text,n\na,1\n"b,2\nc,3\n"two\nlines",4\n"so" it goes,5\nd,6\n"e,7\nf,8\n')
+    totals = predict_file(BUNDLE, str(source), str(out))
+    found = [row["text"] for row in read_csv(out)]
+    assert found == ["a", "c", "two\nlines", "so it goes", "d", "f"]
+    assert (totals.rows, totals.predicted, totals.rejected) == (8, 6, 2)
+    told = (tmp_path / "out.csv.rejected.jsonl").read_text()
+    rejected = [json.loads(line) for line in told.splitlines()]
+    assert [row["line"] for row in rejected] == [3, 9]
+    assert rejected[0]["reason"] == "not csv: a quote that does not close"
+
+
+def test_a_file_with_one_column_is_not_swallowed_either(tmp_path: Path):
+    source, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text('text\n"a\n' + "b\n" * 2000)
+    totals = predict_file(BUNDLE, str(source), str(out))
+    assert (totals.rows, totals.predicted, totals.rejected) == (2001, 2000, 1)
+
+
 def test_what_the_model_fails_on_is_set_aside_and_the_rest_answered(tmp_path: Path):
     bundle = FakeBundle(fails=lambda text: "poison" in text)
     source = write_csv(
@@ -172,6 +193,14 @@ def test_windows_lines_semicolons_and_a_text_a_line(tmp_path: Path):
 
 
 # -- tasks ----------------------------------------------------------------------------------------
+def test_bars_delimit_as_they_do_in_training(tmp_path: Path):
+    source = tmp_path / "in.csv"
+    source.write_text("id|text\n1|hello\n")
+    predict_file(BUNDLE, str(source), str(tmp_path / "out.jsonl"))
+    row = json.loads((tmp_path / "out.jsonl").read_text())
+    assert (row["id"], row["text"], row["label"]) == ("1", "hello", labels("hello")[0])
+
+
 def test_pairs_entities_numbers_and_images(tmp_path: Path):
     import base64
 

@@ -200,6 +200,11 @@ ONE_MISTAKE = [
     (_minimal(evaluate="{suites: [quality], limits: {p50_ms: 9}}"), "MW-106", 4, "one of"),
     (_minimal(package="{formats: [torch, torch]}"), "MW-106", 4, "delete the second"),
     (_minimal(data="{source: 'sql://h/db'}"), "MW-106", 3, "?query=SELECT"),
+    # compression
+    (_minimal(compress="{passes: [quantise]}"), "MW-105", 4, "did you mean `quantize`?"),
+    (_minimal(compress="{batch: [{batch: 1, weight: 0}]}"), "MW-102", 4, "a number above 0"),
+    (_minimal(compress="{batch: [{batch: 1, wieght: 2}]}"), "MW-101", 4, "did you mean `weight`?"),
+    (_minimal(compress="{model: nothing}"), "MW-107", 4, "that folder holds"),
 ]
 
 

@@ -45,6 +45,7 @@ def command(
     opened = Bundle.open(bundle, variant=variant)
     try:
         if texts:
+            _hint_at_files(opened, texts)
             answer = _answer_texts(opened, texts)
             return _shown(answer, as_json)
         return _answer_file(opened, file or "-", out, tuple(column or ()), format, as_json)
@@ -77,6 +78,18 @@ def _check_arguments(texts: list[str] | None, file: str | None, format: str | No
             expected=", ".join(formats),
             fix=did_you_mean(format, formats),
         )
+
+
+def _hint_at_files(bundle: Any, texts: list[str]) -> None:
+    """Say that a file's name is read as a text, where its rows were surely meant."""
+    from modelwright.engines._tables import format_of
+    from modelwright.runtime.progress import say
+
+    if bundle.task.modality == "image":
+        return
+    for text in texts:
+        if text == "-" or (format_of(text) and Path(text).is_file()):
+            say(f"`{text}` is read as a text; for its rows: --file {text}")
 
 
 def _answer_texts(bundle: Any, texts: list[str]) -> Answer:

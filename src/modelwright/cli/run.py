@@ -24,7 +24,8 @@ def command(
         typer.Option("--set", metavar="KEY=VALUE", help="Override a value; may be repeated."),
     ] = None,
     until: Annotated[
-        Literal["data", "finetune", "evaluate", "package"], typer.Option(help="Last stage to run.")
+        Literal["data", "finetune", "compress", "evaluate", "package"],
+        typer.Option(help="Last stage to run."),
     ] = "package",
 ) -> Answer:
     """Run one recipe."""

@@ -201,7 +201,8 @@ def _setting(each: Mapping[str, Any]) -> str:
 
 def _over(reached: float, limit: float) -> str:
     times = reached / limit
-    by = f"{times:.2g} times" if times >= 2 else f"{100 * (times - 1):.2g}% over"
+    many = f"{float(f'{times:.2g}'):,.10g}"  # 1,600 rather than 1.6e+03
+    by = f"{many} times" if times >= 2 else f"{100 * (times - 1):.2g}% over"
     return f"{by} the {limit:.3g} asked"
 
 

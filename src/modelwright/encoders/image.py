@@ -92,7 +92,7 @@ def open_image(data: bytes) -> Any:
     Raises:
         ValueError: not an image of `FORMATS`, cut short, or more than `MAX_PIXELS`.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -100,6 +100,8 @@ def open_image(data: bytes) -> Any:
         if pixels <= MAX_PIXELS:
             image.load()
             return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError as error:  # its own words hold a memory address
+        raise ValueError("not a readable image: its kind is not known") from error
     except Exception as error:
         raise ValueError(f"not a readable image: {error}") from error
     raise ValueError(f"{image.width} x {image.height} pixels exceed {MAX_PIXELS:,}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,28 @@ class Bundle(Variant):
                 fix=f"`mw verify {folder}` names what changed; copy the bundle again",
                 file=str(folder),
             ) from error
+
+    def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
+        """Answers in order; an empty list for no inputs.
+
+        Raises:
+            UserError: MW-606 for one input instead of a list, or for an input that can't be read.
+        """
+        if isinstance(inputs, (str, bytes, Mapping)):
+            raise self._refused("the inputs are one input", "put it in a list: predict([...])")
+        try:
+            return super().predict(inputs)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            for number, item in enumerate(inputs, start=1):
+                if (fault := self.fault(item)) is not None:
+                    where = f" ({fault.field})" if fault.field else ""
+                    seen = f"input {number}{where}: {fault.message}"
+                    raise self._refused(seen, "change that input") from error
+            raise
+
+    def _refused(self, seen: str, fix: str) -> UserError:
+        expected = f"a list of what {self.manifest['name']} reads"
+        return UserError("MW-606", seen, expected=expected, fix=fix)
 
     def fault(self, item: Any, field: str = "") -> Fault | None:
         """Why the model must not see an input, or None; `field` is what the input is called."""

@@ -3,14 +3,13 @@
     Reader(source).rows()  ->  RawLine(line=7, values={"text": "..."}) ...
                                RawLine(line=8, values=None, reason="...")   a row that can't be read
 
-This is lighter than the data stage's sources on purpose: nothing is repaired, deduplicated or
+This is lighter than the data stage's sources on purpose: nothing is cleaned, deduplicated or
 sampled, because every row of the user's file must come back.
 """
 
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import io
 import json
@@ -21,13 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from modelwright.engines._delimited import Records
 from modelwright.errors import UserError
 
 FORMATS = ("csv", "tsv", "jsonl", "txt", "parquet")
 _SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl",
              ".txt": "txt", ".parquet": "parquet"}  # fmt: skip
 _SAMPLE = 4 << 20
-_MAX_FIELD = 8 << 20
 TEXT = "text"
 """Name of the only column of files that have no names."""
 
@@ -122,10 +121,11 @@ class Reader:
         encoding, errors = _encoding(self._bytes, self.source)
         self._text = io.TextIOWrapper(self._bytes, encoding, errors, newline="")
         if self.format in ("csv", "tsv"):
-            csv.field_size_limit(_MAX_FIELD)
             self.delimiter = "\t" if self.format == "tsv" else self._guess_delimiter(encoding)
-            self._csv = csv.reader(self._text, delimiter=self.delimiter)
-            header = next(self._csv, None)
+            self._records = Records(self._text, self.delimiter)
+            header, wrong = self._records.take()
+            if wrong:
+                raise _unreadable(self.source, f"{wrong} in its header")
             if not header:
                 raise UserError(
                     "MW-804",
@@ -137,9 +137,9 @@ class Reader:
         return [TEXT] if self.format == "txt" else []
 
     def _guess_delimiter(self, encoding: str) -> str:
-        """A comma, unless the header has none but has semicolons or tabs."""
+        """A comma, unless the header has none but has semicolons, tabs or bars."""
         header = self._bytes.peek(_SAMPLE).decode(encoding, "replace").partition("\n")[0]
-        others = [mark for mark in ";\t" if mark in header]
+        others = [mark for mark in ";\t|" if mark in header]
         return others[0] if others and "," not in header else ","
 
     def _open_parquet(self) -> list[str]:
@@ -161,14 +161,13 @@ class Reader:
     def _delimited(self) -> Iterator[RawLine]:
         width = len(self.columns)
         while True:
-            line = self._csv.line_num + 1
-            try:
-                cells = next(self._csv, None)
-            except csv.Error as error:
-                yield RawLine(line, reason=f"not {self.format}: {error}")
-                continue
+            cells, wrong = self._records.take(width)
+            line = self._records.line
             if cells is None:
                 return
+            if wrong:
+                yield RawLine(line, reason=f"not {self.format}: {wrong}")
+                continue
             if not cells and width > 1:
                 continue  # a blank line is no row
             if len(cells) != width and not (width == 1 and not cells):

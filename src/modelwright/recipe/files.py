@@ -100,7 +100,7 @@ def _unreadable(path: Path, text: str, location: str) -> Finding | None:
 
 def _missing(path: Path, text: str, location: str, what: str) -> Finding:
     seen = f"`{dotted(path)}: {text}`: {what} {location}"
-    return Finding(path, "MW-107", seen, _expected(path), _fix(text, location))
+    return Finding(path, "MW-107", seen, _expected(path), _fix(path, text, location))
 
 
 def _expected(path: Path) -> str:
@@ -108,7 +108,7 @@ def _expected(path: Path) -> str:
     return f"{kind}; paths are relative to the recipe"
 
 
-def _fix(text: str, location: str) -> str:
+def _fix(path: Path, text: str, location: str) -> str:
     """The nearest name that is there: in the folder asked for, or one folder up the path."""
     parent, name = os.path.split(location)
     if not os.path.isdir(parent):
@@ -125,7 +125,7 @@ def _fix(text: str, location: str) -> str:
         close = next((other for other in names if other.split(".")[0].lower() == stem), None)
     if close:
         return f"did you mean `{text[: len(text) - len(name)]}{close}`?"
-    if "/" not in text and "." not in text:
+    if path[0] == "data" and "/" not in text and "." not in text:
         return f"write hf://{text} for a data set of the hub, or the path of a file"
     shown = ", ".join(names[:8])
     return f"that folder holds: {shown}" if shown else "that folder is empty"

@@ -67,6 +67,8 @@ def _unknown(path: Path, kind: str, name: str) -> list[Finding]:
         return []
     if kind == "source":
         known = [AUTO, *known]
+    if kind == "pass":
+        known = [*known, NUMERIC_PASSES]
     return [
         Finding(
             path,

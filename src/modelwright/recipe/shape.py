@@ -79,7 +79,13 @@ def compare(model: type[BaseModel], values: Any, base: Path = ()) -> tuple[Any, 
         for detail in error.errors(include_url=False, include_context=True):
             finding = _finding(model, values, base, detail)
             found.setdefault((finding.path, finding.code), finding)
-        return None, list(found.values())
+        return None, _deepest(list(found.values()))
+
+
+def _deepest(found: list[Finding]) -> list[Finding]:
+    """Without those at a list or section in which a mistake was found: it is of the right kind."""
+    inside = {one.path[:end] for one in found for end in range(len(one.path))}
+    return [one for one in found if one.code != "MW-102" or one.path not in inside]
 
 
 def _finding(model: type[BaseModel], values: Any, base: Path, detail: Mapping[str, Any]) -> Finding:
@@ -105,8 +111,12 @@ def _is_part(model: type[BaseModel], path: Path) -> bool:
 def _resolve(model: type[BaseModel], values: Any, location: tuple[str | int, ...]) -> Path:
     """The part of an error's location that is really in the values; stops at a part."""
     path: Path = ()
-    for step in location:
-        if (path and _is_part(model, path)) or not _holds(values, step):
+    for step, following in zip(location, (*location[1:], None), strict=True):
+        if path and _is_part(model, path):
+            break
+        if not _holds(values, step):
+            if following is not None and _holds(values, following):
+                continue  # the name of the type that was tried
             break
         path, values = (*path, step), values[step]
     return path

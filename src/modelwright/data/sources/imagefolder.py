@@ -28,7 +28,7 @@ from modelwright.errors import UserError
 from modelwright.runtime import libraries
 
 VERSION = 1
-REQUIRES = {"PIL": "vision"}
+REQUIRES = {"PIL": "data"}
 
 _SPLITS = frozenset({"train", "val", "valid", "validation", "dev", "test", "eval"})
 
@@ -94,7 +94,7 @@ class ImageFolder(Source):
 
     def rows(self) -> Iterator[RawRow | BrokenRow]:
         if self.config.verify:
-            libraries.require("PIL", "vision")
+            libraries.require("PIL", "data")
         labelled = "label" in self.columns()
         for number, ((item, label), data) in enumerate(
             zip(self._images, _contents([item for item, _ in self._images]), strict=True)
@@ -151,13 +151,15 @@ def _content(item: Input, archive: zipfile.ZipFile | None) -> bytes | str:
 
 def _fault(data: bytes) -> str | None:
     """Why an image can't be decoded, or None."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
+    except UnidentifiedImageError:  # its own words hold a memory address
+        return "its kind is not known"
     except (OSError, ValueError, SyntaxError, ArithmeticError, Image.DecompressionBombError) as why:
         return str(why)[:160] or type(why).__name__
     return None

@@ -14,9 +14,11 @@ from modelwright import plugs
 from modelwright.data.columns import COUPLES
 from modelwright.errors import UserError
 from modelwright.pipeline.inspection.columns import SEPARATORS, ColumnFacts, TableFacts
+from modelwright.recipe.schema import DataLimits
 
 _NUMBERED = {"id", "idx", "index", "uid", "guid", "key", "_id", "row", "编号", "序号", "no"}
 _MANY_NUMBERS, _FEW_NUMBERS = 30, 12
+_MOST_GAPS = DataLimits().dropped
 
 
 @dataclass
@@ -48,14 +50,28 @@ def guess(table: TableFacts, task: str | None, location: str) -> Guess:
     for rule in (_images, _tagging, _texts):
         if found := rule(table, task):
             return found
+    if not table.rows:
+        raise UserError(
+            "MW-202",
+            f"{location} has no rows that can be read, only the columns "
+            + ", ".join(column.name for column in table.columns),
+            expected="at least a row for each class",
+            fix="check how the file was written, or name another one",
+        )
     needs = f"the task {task}" if task else "any task"
-    kinds = ", ".join(f"{column.name} ({column.kind})" for column in table.columns)
+    kinds = ", ".join(f"{column.name} ({_described(column)})" for column in table.columns)
     raise UserError(
         "MW-202",
         f"no columns of {location} fit {needs}; they are: {kinds or 'none'}",
         expected="a text or an image, and a label, a number or tags",
         fix="name the task with --task, or write the recipe by hand: `mw list tasks`",
     )
+
+
+def _described(column: ColumnFacts) -> str:
+    """Its kind; a column with one value has nothing to learn."""
+    alone = column.kind in {"text", "number"} and column.distinct == 1
+    return f"{column.kind}, always `{next(iter(column.counts))[:40]}`" if alone else column.kind
 
 
 def _wanted(task: str | None, name: str) -> bool:
@@ -141,7 +157,7 @@ def _texts(table: TableFacts, task: str | None) -> Guess | None:
     if pair is not None:
         columns["text_pair"] = pair.name
     columns["label" if kind == "text-classification" else "target"] = target.name
-    found = Guess(kind, columns, doubts=[*doubts, *why])
+    found = Guess(kind, columns, doubts=[*doubts, *why, *_gaps(target)])
     if kind == "text-classification":
         found.options = _several_labels(target)
     found.slices = [column.name for column in rest if column is not target and _slices(column)]
@@ -179,7 +195,10 @@ def _target(columns: list[ColumnFacts], task: str | None) -> tuple[ColumnFacts |
         aliases = numbers + aliases if task == "text-regression" else aliases + numbers
     named = _by_alias(fitting, aliases)
     if named is not None:
-        return named, []
+        rivals = [one for one in fitting if one.name.strip().lower() in aliases if one is not named]
+        others = ", ".join(f"`{column.name}`" for column in rivals)
+        doubt = f"`{named.name}` is taken for the label by its name; it could also be {others}"
+        return named, [doubt] if rivals else []
     if not fitting:
         return None, []
     best = max(fitting, key=lambda column: (column.repetition, column.name))
@@ -215,6 +234,15 @@ def _kind_of_target(target: ColumnFacts, task: str | None) -> tuple[str, list[st
         why = f"`{target.name}` has {target.distinct} values: each is a class"
         return classes, [f"{why}; for a number: `task: {regression}`, columns target"]
     return classes, []
+
+
+def _gaps(target: ColumnFacts) -> list[str]:
+    """A doubt where so many rows lack the label that a run would stop."""
+    rows = target.filled + target.missing
+    if target.missing <= _MOST_GAPS * rows:
+        return []
+    said = f"`{target.name}` is empty in {target.missing:,} of {rows:,} rows"
+    return [f"{said}; a run stops there unless `data.limits.dropped` allows it"]
 
 
 def _several_labels(target: ColumnFacts) -> dict[str, Any]:

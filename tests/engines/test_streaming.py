@@ -236,6 +236,16 @@ def test_pairs_entities_numbers_and_images(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize("name", ["folder", "in.csv/out.csv"])
+def test_what_stands_in_the_way_of_the_output_is_told_before_any_work(name: str, tmp_path: Path):
+    source = write_csv(tmp_path / "in.csv", [["text"], ["x"]])
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError) as caught:
+        predict_file(BUNDLE, str(source), str(tmp_path / name))
+    assert code(caught) == "MW-802"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "in.csv"]
+
+
 # -- columns --------------------------------------------------------------------------------------
 def test_the_column_is_the_one_asked_for_then_the_trained_one_then_a_usual_one(tmp_path: Path):
     source = write_csv(tmp_path / "in.csv", [["ticket", "body", "text"], ["t", "b", "x"]])

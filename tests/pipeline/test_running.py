@@ -163,6 +163,14 @@ def test_two_runs_never_write_to_one_folder(finished):
     assert caught.value.problem.code == "MW-803"
 
 
+def test_a_file_where_the_run_folder_should_be_is_told(tmp_path):
+    recipe = _recipe(tmp_path / "taken")
+    with pytest.raises(UserError) as caught:
+        run(recipe, recipe.parent / "train.csv")
+    assert caught.value.problem.code == "MW-802"
+    assert "File exists" in caught.value.problem.seen
+
+
 def test_too_many_bad_rows_stop_the_run_with_the_ledger_kept(tmp_path):
     recipe = _recipe(tmp_path / "bad")
     with (recipe.parent / "train.csv").open("a", encoding="utf-8") as file:

@@ -154,7 +154,7 @@ class Bundle(Variant):
             raise self._refused("the inputs are one input", "put it in a list: predict([...])")
         try:
             return super().predict(inputs)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             for number, item in enumerate(inputs, start=1):
                 if (fault := self.fault(item)) is not None:
                     where = f" ({fault.field})" if fault.field else ""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
 import fcntl
 import gzip
 import io
@@ -204,6 +205,8 @@ class FileOutput:
         self._journal_file = target.with_name(target.name + ".partial.json")
         with writing_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():  # else found out after the last row
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
             self._file = self.partial.open("ab")
             self._lock()
             self._rejects = self.rejects.open("ab")

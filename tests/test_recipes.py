@@ -57,10 +57,11 @@ def _sampler() -> ModuleType:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_path):
     from modelwright.compress import certifying, points
-    from modelwright.engines import Bundle
+    from modelwright.engines import Bundle, _latency
     from modelwright.package import proving, reproving
     from modelwright.package.verifying import read_golden, verify
     from modelwright.pipeline.running import run
@@ -71,6 +72,7 @@ def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_pat
     monkeypatch.setattr(points, "TIMING_SECONDS", 0.05)
     monkeypatch.setattr(certifying, "PROOF_SECONDS", 0.5)
     monkeypatch.setattr(reproving, "SECONDS", 0.5)
+    monkeypatch.setattr(_latency, "TURN", 2)
     quick = (
         "effort=quick",
         "finetune.epochs=0.2",

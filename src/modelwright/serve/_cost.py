@@ -42,7 +42,7 @@ class _Line:
             return 0.0, mean
         slope = (self.weight * self.products - self.rows * self.seconds) / spread
         each = min(max(slope, 0.0), mean)
-        return (self.seconds - each * self.rows) / self.weight, each
+        return max(0.0, self.seconds - each * self.rows) / self.weight, each
 
 
 @final

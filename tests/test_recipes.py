@@ -81,7 +81,7 @@ def test_a_recipe_runs_from_data_to_bundle(path, some_rows, monkeypatch, tmp_pat
         "data.limits.dropped=1",
     )
     if path.stem.endswith("-compressed"):
-        quick += ("compress.max_drop=100", "compress.budget.minutes=0.2")
+        quick += ("compress.max_drop=100", "compress.limits={}", "compress.budget.minutes=0.2")
     done = run(path, tmp_path / "run", sets=quick)
     bundle = Bundle.open(done.bundle)
     assert bundle.manifest["quality"]["rows"] > 0

@@ -121,6 +121,8 @@ class Search:
         for common in COMMON:
             path, facts = [_step("vocabulary", common=common)], dict[str, Any]()
             model = self.workshop.network(path, facts)
+            if self.base and not self._room(0):
+                return
             if self.base and facts["kept"] * model.network.head.in_features > room:
                 return
             self.base = path

@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,6 @@ class Server:
         body: of a request with one text.
         ready: path that answers 200 when the model can.
         peer: its environment; None for ours.
-        same: whether it serves the same int8 file as ours.
     """
 
     title: str
@@ -79,7 +78,6 @@ class Server:
     body: Callable[[str], Any]
     ready: str
     peer: Peer | None = None
-    same: bool = True
 
     def request(self, text: str, port: int) -> bytes:
         """The bytes on the wire of a request with one text."""
@@ -100,7 +98,6 @@ PEERS = (
         "FastAPI around transformers' pipeline", (_program("fastapi"),), "/predict", single, "/ready",
         Peer("serve-fastapi", "FastAPI", (
             "fastapi==0.139.0", "uvicorn==0.38.0", "transformers==5.23.0"), PLAIN),
-        same=False,
     ),
     Server(
         "LitServe", (_program("litserve"),), "/predict", single, "/health",
@@ -128,7 +125,6 @@ PEERS = (
         "/classify", classified, "/health",
         Peer("serve-infinity", "infinity-emb", (
             "infinity-emb[server,torch]==0.0.78", "transformers<4.50"), PLAIN),
-        same=False,
     ),
 )  # fmt: skip
 OURS = Server(
@@ -150,7 +146,6 @@ class Running:
     port: int
     ready_seconds: float
     process: subprocess.Popen[bytes]
-    notes: dict[str, Any] = field(default_factory=dict)
 
     def memory_mb(self) -> float:
         """Memory of the service's processes, shared pages counted once (PSS)."""

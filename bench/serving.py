@@ -19,7 +19,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,6 @@ class Bench:
     work: Path
     texts: list[str]
     seconds: float
-    filled: dict[str, str] = field(default_factory=dict)
 
     def handed(self, bundle: Path) -> dict[str, str]:
         """Folders that peers serve."""

@@ -121,6 +121,8 @@ class Load:
                 self.seen.errors["no connection left"] += 1
             due += 1.0 / self.options.rate
         await asyncio.gather(*running)
+        for connection in self.idle:
+            connection.close()
 
     async def _open_one(self, due: float, end: float) -> None:
         connection = (

@@ -13,7 +13,7 @@ import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
 KEYS = {"what", "value", "unit", "peer", "peer_value", "ratio", "at_least", "aim"}
-PROGRAMS = ("training.py", "startup.py", "quality.py", "compression.py")
+PROGRAMS = ("training.py", "startup.py", "quality.py", "compression.py", "serving.py")
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,8 @@ def test_a_form_is_the_same_when_opened_again_and_whatever_else_is_asked(
         found.append(np.stack([variant.logits([one])[0] for one in features]))
         variant.engine.close()
     off = max(float(np.abs(found[0] - other).max()) for other in found[1:])
-    assert off <= (0.0 if kernels().fuses_int8 else 1e-4), "sums in another order, without AVX-512"
+    unpacked = name.endswith("-weights") and not kernels().fuses_int8
+    assert off <= (1e-4 if unpacked else 0.0), "few-bit weights, without AVX-512: another order"
 
 
 def test_passes_that_do_not_fit_say_why(case: Case) -> None:

@@ -11,8 +11,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from modelwright.errors import UserError, did_you_mean
-
 
 def command(
     bundles: Annotated[
@@ -49,7 +47,7 @@ def command(
     state: Annotated[
         Path | None, typer.Option(help="File that keeps what is served over a restart.")
     ] = None,
-    log: Annotated[str, typer.Option(help="Lines of the log: text or json.")] = "text",
+    log: Annotated[Literal["text", "json"], typer.Option(help="Lines of the log.")] = "text",
     access_log: Annotated[
         bool, typer.Option("--access-log", help="A line for every request.")
     ] = False,
@@ -73,7 +71,7 @@ def command(
         admin_port=admin_port,
         bundles=bundles_folder,
         state=state,
-        log=_form(log),
+        log=log,
         access_log=access_log,
     )
     checked(settings)
@@ -85,14 +83,3 @@ def command(
     folders = stable_folders(bundles, read_state(state)) if state else bundles
     opened = [Bundle.open(path, variant=variant, threads=threads) for path in folders]
     return run(opened, settings, as_json=as_json)
-
-
-def _form(log: str) -> Literal["text", "json"]:
-    if log in ("text", "json"):
-        return "json" if log == "json" else "text"
-    raise UserError(
-        "MW-805",
-        f"there is no form of log `{log}`",
-        expected="text or json",
-        fix=did_you_mean(log, ["text", "json"]),
-    )

@@ -69,7 +69,7 @@ def run(request: CompressRequest) -> dict[str, Any]:
     proven = [point for point in certified.passed if point.meets]
     status = "met" if proven else "nearest"
     answer = None if proven else _unmet(workshop, points, certified)
-    chosen = _chosen(points, proven, answer, request)
+    chosen = _named(points, answer["nearest"]) if answer else _best(proven, request)
     mark_pareto(points)
     told = _written(workshop, points, chosen, certified)
     told |= {"status": status, "chosen": chosen.id, "infeasible": answer}
@@ -126,21 +126,18 @@ def _unmet(workshop: Workshop, points: Sequence[Point], certified: Certified) ->
     asked = workshop.session.request.compress.model_dump()
     while True:
         answer = infeasible(_dicts(points), asked)
-        nearest = next(point for point in points if point.id == answer["nearest"])
+        nearest = _named(points, answer["nearest"])
         if nearest.certified is not None:
             return answer
         _judged(workshop, nearest, certified)
 
 
-def _chosen(
-    points: Sequence[Point],
-    proven: Sequence[Point],
-    answer: Mapping[str, Any] | None,
-    request: CompressRequest,
-) -> Point:
-    if proven:
-        return min(proven, key=lambda point: objective(point, request.compress))
-    return next(point for point in points if answer and point.id == answer["nearest"])
+def _named(points: Sequence[Point], identity: str) -> Point:
+    return next(point for point in points if point.id == identity)
+
+
+def _best(points: Sequence[Point], request: CompressRequest) -> Point:
+    return min(points, key=lambda point: objective(point, request.compress))
 
 
 # -- writing ----------------------------------------------------------------------------------------

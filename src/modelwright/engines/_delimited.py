@@ -1,23 +1,20 @@
 """Rows of csv and tsv where a stray quote costs its own line, never those after it.
 
 Python's csv module reads, in its strict mode. Where it objects, or where a row of several lines
-can't be one, the first line is given up and reading goes on with the next, as when training reads.
+can't be one, the first line is given up and reading goes on with the next, as when training reads
+(`runtime/quotes.py` has the rule).
 """
 
 from __future__ import annotations
 
 import csv
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Any
 
-MOST_LINES = 1000
-"""Physical lines that one quoted row may span."""
-
-MOST_CHARACTERS = 1 << 20
-"""Characters that a row of several lines may have."""
+from modelwright.runtime.quotes import UNBALANCED, is_swallowed, is_too_large, leniently
 
 _MAX_FIELD = 8 << 20
-_UNBALANCED = "a quote that does not close"
 
 
 class Records:
@@ -30,7 +27,7 @@ class Records:
     def __init__(self, file: Iterable[str], delimiter: str) -> None:
         csv.field_size_limit(_MAX_FIELD)
         self._lines = _Lines(file)
-        self._delimiter = delimiter
+        self._options: dict[str, Any] = {"delimiter": delimiter}
         self.line = 0
 
     def take(self, width: int | None = None) -> tuple[list[str] | None, str]:
@@ -42,38 +39,25 @@ class Records:
         taken = self._lines.begin()
         self.line = self._lines.number + 1
         try:
-            cells = next(self._parsed(self._lines, strict=True), None)
+            cells = next(csv.reader(self._lines, **self._options, strict=True), None)
         except csv.Error as error:
             if len(taken) == 1 and "unexpected end" not in str(error):
                 return self._leniently(taken)
             return self._give_up()
-        if cells is not None and len(taken) > 1 and self._swallowed(taken, cells, width):
+        if cells and len(taken) > 1 and is_swallowed(taken, cells, width, self._options):
             return self._give_up()
         return cells, ""
-
-    def _parsed(self, lines: Iterable[str], *, strict: bool) -> Iterator[list[str]]:
-        return csv.reader(lines, delimiter=self._delimiter, strict=strict)
 
     def _leniently(self, taken: list[str]) -> tuple[list[str], str]:
         """One line whose quotes break the rules but not the row: `"so" he said,label`."""
         try:
-            return next(self._parsed(taken, strict=False), []), ""
+            return leniently(taken[0], self._options), ""
         except csv.Error as error:
             return [], str(error)
 
     def _give_up(self) -> tuple[list[str], str]:
         self._lines.give_back()
-        return [], _UNBALANCED
-
-    def _swallowed(self, taken: list[str], cells: list[str], width: int | None) -> bool:
-        """Whether a row of several lines rather is a stray quote that swallowed good rows."""
-        if width is None or len(cells) == width:
-            return False
-        try:
-            second = next(self._parsed([taken[1]], strict=True), [])
-        except csv.Error:
-            return False
-        return len(second) == width
+        return [], UNBALANCED
 
 
 class _Lines:
@@ -82,12 +66,11 @@ class _Lines:
     def __init__(self, file: Iterable[str]) -> None:
         self._file, self._ahead = iter(file), deque[str]()
         self._taken: list[str] = []
-        self._characters = 0
         self.number = 0
 
     def begin(self) -> list[str]:
         """Start a row; the list returned grows with its lines."""
-        self._taken, self._characters = [], 0
+        self._taken = []
         return self._taken
 
     def give_back(self) -> None:
@@ -102,8 +85,6 @@ class _Lines:
         line = self._ahead.popleft() if self._ahead else next(self._file)
         self.number += 1
         self._taken.append(line)
-        self._characters += len(line)
-        count = len(self._taken)
-        if count > MOST_LINES or (count > 1 and self._characters > MOST_CHARACTERS):
-            raise csv.Error(_UNBALANCED)
+        if is_too_large(self._taken):
+            raise csv.Error(UNBALANCED)
         return line

@@ -143,7 +143,7 @@ def race(
     times = interleaved({"baseline": baseline, "chosen": chosen}, runs, seconds, seed)
     before, after = (percentiles(times[name], probe) for name in ("baseline", "chosen"))
     return {
-        "runs": len(times["chosen"]),
+        "runs": int(times["chosen"].size),
         "baseline_p50_ms": before["p50_ms"],
         "baseline_p95_ms": before["p95_ms"],
         "p50_ms": after["p50_ms"],

@@ -111,8 +111,8 @@ def checked(settings: Settings) -> Certificate | None:
     """The TLS files, read, if there are any.
 
     Raises:
-        UserError: MW-712 without keys beyond loopback or for the admin port, MW-713 for files that can't be used,
-            MW-805 for half of TLS.
+        UserError: MW-712 without keys beyond loopback or for the admin port, MW-713 for files that
+            can't be used, MW-805 for half of TLS.
     """
     if settings.keys is None and not is_loopback(settings.host):
         raise UserError(

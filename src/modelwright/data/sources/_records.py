@@ -15,12 +15,7 @@ from typing import Any
 
 from modelwright.data.sources import _lines
 from modelwright.data.sources._lines import Block, is_blank
-
-MOST_LINES = 1000
-"""Physical lines that one quoted row may span."""
-
-MOST_CHARACTERS = 1 << 20
-"""Characters that a row of several lines may have."""
+from modelwright.runtime.quotes import UNBALANCED, is_swallowed, is_too_large, leniently
 
 NO_DELIMITER = "\x1f"
 """Delimiter of a file with one column: a character that no text has."""
@@ -44,14 +39,14 @@ class Dialect:
     escape: str | None = None
     initial_space: bool = False
 
-    def options(self, *, strict: bool) -> dict[str, Any]:
-        """Keyword arguments of csv.reader."""
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of csv.reader, without `strict`."""
         return {
             "delimiter": self.delimiter,
             "quoting": csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
             "escapechar": self.escape,
             "skipinitialspace": self.initial_space,
-            "strict": strict,
         }
 
 
@@ -94,13 +89,14 @@ def _rows(
     lines: list[str], first: int, dialect: Dialect, width: int | None, *, final: bool
 ) -> Generator[Record, None, list[str]]:
     """The rows of some lines; returns the lines of a last row that is not whole yet."""
-    at, strict = 0, dialect.options(strict=True)
+    at, options = 0, dialect.options
     while at < len(lines):
-        start, reader = at, csv.reader(islice(lines, at, None), **strict)
+        start, reader = at, csv.reader(islice(lines, at, None), **options, strict=True)
         try:
             for cells in reader:
                 end = at + reader.line_num
-                if end - start > 1 and _is_runaway(lines[start:end], cells, dialect, width):
+                taken = lines[start:end] if end - start > 1 else []
+                if taken and (is_too_large(taken) or is_swallowed(taken, cells, width, options)):
                     yield first + start, [], _unbalanced(lines[start])
                     break
                 if cells and (len(cells) > 1 or width == 1 or not is_blank(lines[start])):
@@ -110,7 +106,7 @@ def _rows(
                 return []
         except csv.Error as error:
             cut_short = "unexpected end of data" in str(error)
-            if cut_short and not final and not _is_too_large(lines[start:]):
+            if cut_short and not final and not is_too_large(lines[start:]):
                 return lines[start:]
             alone = not cut_short and at + reader.line_num - start == 1
             yield (
@@ -126,31 +122,13 @@ def _rows(
     return []
 
 
-def _is_too_large(lines: list[str]) -> bool:
-    return len(lines) > MOST_LINES or (len(lines) > 1 and sum(map(len, lines)) > MOST_CHARACTERS)
-
-
-def _is_runaway(lines: list[str], cells: list[str], dialect: Dialect, width: int | None) -> bool:
-    """Whether a row of several lines rather is a stray quote that swallowed good rows."""
-    if _is_too_large(lines):
-        return True
-    if width is None or len(cells) == width:
-        return False
-    try:
-        second = next(csv.reader([lines[1]], **dialect.options(strict=True)))
-    except (csv.Error, StopIteration):
-        return False
-    return len(second) == width
-
-
 def _repaired(line: str, number: int, dialect: Dialect) -> Record:
     """One line whose quotes break the rules but not the row: `"so" he said,label`."""
-    cells = next(csv.reader([line], **dialect.options(strict=False)))
-    return number, cells, Note("stray-quote", _shown(line), broken=False)
+    return number, leniently(line, dialect.options), Note("stray-quote", _shown(line), broken=False)
 
 
 def _unbalanced(line: str) -> Note:
-    return Note("unbalanced-quotes", f"a quote that does not close in: {_shown(line)}", broken=True)
+    return Note("unbalanced-quotes", f"{UNBALANCED} in: {_shown(line)}", broken=True)
 
 
 def _shown(line: str) -> str:

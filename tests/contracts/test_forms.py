@@ -23,7 +23,7 @@ from modelwright.train.settings import Settings
 NUMERIC = [name for name in plugs.names("pass") if plugs.load("pass", name).cls.writes_form]
 AGREEMENT = {
     "fp32": 1.0, "bf16": 0.95, "fp16": 0.98, "int8-static": 0.9, "int8-dynamic": 0.9,
-    "int8-weights": 0.95, "int4-weights": 0.85,
+    "int8-weights": 0.95, "int4-weights": 0.85, "int4-embeddings": 0.85,
 }  # fmt: skip
 """The least share of rows for which a form must answer as the network does in fp32."""
 SIDE = 16

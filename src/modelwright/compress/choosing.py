@@ -68,16 +68,18 @@ def meets(point: Point, compress: Compress) -> bool:
     return all(value is not None and value <= wanted[name] for name, value in found.items())
 
 
-def chance(point: Point, rows: int, max_drop: float) -> float:
+def chance(seen: Mapping[str, float], rows: int, max_drop: float) -> float:
     """Chance that the certification will show a drop of at most `max_drop` points.
 
     From the tuning rows: the drop seen there, drawn towards a prior, and the share of rows that
     tell the two models apart, which decides how far a drop can be seen.
 
     Args:
+        seen: `drop_points`, `apart` and `rows` of the tuning rows, as a point has them.
         rows: certification rows.
+        max_drop: in points.
     """
-    seen, tuned = point.tuning, point.tuning["rows"]
+    tuned = seen["rows"]
     apart = max(seen["apart"], _LEAST_APART)
     noise = 100 * math.sqrt(apart / tuned)
     weight = _PRIOR_SPREAD**2 / (_PRIOR_SPREAD**2 + noise**2)
@@ -98,12 +100,12 @@ def sequence(points: Sequence[Point], compress: Compress, rows: int) -> list[Poi
     taken: list[tuple[float, Point]] = []
     safest = 0.0
     for point in sorted(inside, key=lambda one: objective(one, compress)):
-        likely = chance(point, rows, compress.max_drop)
+        likely = chance(point.tuning, rows, compress.max_drop)
         if likely >= max(_LEAST_CHANCE, safest + (_SAFER_BY if taken else 0.0)):
             taken.append((likely, point))
             safest = likely
     if not taken and inside:
-        best = max(inside, key=lambda one: chance(one, rows, compress.max_drop))
+        best = max(inside, key=lambda one: chance(one.tuning, rows, compress.max_drop))
         return [best]
     return [point for _, point in reversed(taken)]
 

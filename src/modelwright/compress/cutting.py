@@ -39,6 +39,16 @@ def cut_layers(piece: Piece, choice: Mapping[str, Any], material: Material, what
     made = TrainedModel(model.task, model.encoder, network)
     if choice.get("reconstruct"):
         part = (lambda block: block.output) if what == "heads" else (lambda block: block.down)
-        refit(made, model, material.rows, part, material.seed)
+        refit(made, _model_answer(made, model, material), material.rows, part, material.seed)
     kept = sum(map(len, choice["kept"]))
     return Piece(made, facts={"kept": kept, "reconstructed": bool(choice.get("reconstruct"))})
+
+
+def _model_answer(made: TrainedModel, before: TrainedModel, material: Material) -> TrainedModel:
+    """What a cut network should say: as the teacher does where it has as many layers, so that a
+    second cut also makes up for the first; else as the network before this cut."""
+    depths = [
+        len(family_of(model.network.backbone).layers(model.network.backbone))
+        for model in (made, material.teacher)
+    ]
+    return material.teacher if depths[0] == depths[1] else before

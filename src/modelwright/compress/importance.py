@@ -32,10 +32,13 @@ class Importance:
     Attributes:
         heads: [L, H].
         neurons: for each layer [F].
+        layers: those to keep, by their number from one on (`depth.kept_layers`); empty for
+            evenly spaced ones.
     """
 
     heads: np.ndarray
     neurons: list[np.ndarray]
+    layers: tuple[tuple[int, ...], ...] = ()
 
     def only(self, layers: Sequence[int]) -> Importance:
         """That of some layers."""

@@ -1,8 +1,9 @@
 """Output weights refitted after a cut, so that a layer says nearly what it said before.
 
-Layer by layer, the inputs of an output matrix are those of the network as it is already cut, its
-outputs are those that the uncut network gave, and ridge least squares finds the weights between
-them. No labels and no steps of training are needed; some thousand tokens do.
+Layer by layer, the inputs of an output matrix are those of the network as it is already cut, and
+what is wanted is that its sum with the stream beside it is that of the uncut network: so a layer
+also makes up for what the layers before it changed. Ridge least squares finds the weights. No
+labels and no steps of training are needed; some thousand tokens do.
 """
 
 from __future__ import annotations
@@ -50,18 +51,19 @@ def refit(
     batches = _batches(cut, rows, seed)
     ours = family_of(cut.network.backbone).blocks(cut.network.backbone)
     theirs = family_of(whole.network.backbone).blocks(whole.network.backbone)
-    pairs = [(part(own), part(other)) for own, other in zip(ours, theirs, strict=True)]
-    pairs = [pair for pair in pairs if pair[0].in_features != pair[1].in_features]
     cut.network.eval()
     whole.network.eval()
-    wanted = iter(_outputs(whole, [other for _, other in pairs], batches))
-    changed = {id(own) for own, _ in pairs}
-    layers = family_of(cut.network.backbone).layers(cut.network.backbone)
-    calls = _calls(cut, layers[0], batches)
-    for layer, block in zip(layers, ours, strict=True):
-        if id(part(block)) in changed:
-            _solve(part(block), _inputs(layer, part(block), calls, batches), next(wanted))
+    own = family_of(cut.network.backbone).layers(cut.network.backbone)
+    other = family_of(whole.network.backbone).layers(whole.network.backbone)
+    calls, wanted = _calls(cut, own[0], batches), _calls(whole, other[0], batches)
+    for layer, block, model, its in zip(own, ours, other, theirs, strict=True):
+        linear = part(block)
+        if linear.in_features != part(its).in_features:
+            given, _, beside = _seen(layer, linear, calls, batches)
+            _, said, stream = _seen(model, part(its), wanted, batches)
+            _solve(linear, given, said + stream - beside)
         calls = [_following(layer, call) for call in calls]
+        wanted = [_following(model, call) for call in wanted]
 
 
 def _batches(model: TrainedModel, rows: Sequence[Row], seed: int) -> list[dict[str, torch.Tensor]]:
@@ -102,47 +104,49 @@ def _following(layer: torch.nn.Module, call: Call) -> Call:
     given, named = call
     with torch.inference_mode():
         output = layer(*given, **named)
-    states = output[0] if isinstance(output, tuple) else output
-    return (states, *given[1:]), named
+    return (_states(output), *given[1:]), named
 
 
-def _inputs(
+def _seen(
     layer: torch.nn.Module,
     linear: torch.nn.Linear,
     calls: list[Call],
     batches: list[dict[str, torch.Tensor]],
-) -> torch.Tensor:
-    """What goes into a matrix of a layer at every token that counts: [N, width]."""
-    found: list[torch.Tensor] = []
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What goes into a matrix of a layer, what comes out, and what that is added to, at every token
+    that counts: [N, width] each.
 
-    def look(_module: Any, given: tuple[torch.Tensor, ...]) -> None:
-        found.append(given[0])
-        raise _Enough
+    The sum is what the next norm of the layer is given; without one, what the layer gives.
+    """
+    inputs: list[torch.Tensor] = []
+    outputs: list[torch.Tensor] = []
+    sums: list[torch.Tensor] = []
 
-    hook = linear.register_forward_pre_hook(look)
+    def at_matrix(_module: Any, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        inputs.append(given[0])
+        outputs.append(output)
+
+    def at_norm(_module: Any, given: tuple[torch.Tensor, ...]) -> None:
+        if len(outputs) > len(sums):
+            sums.append(given[0])
+            raise _Enough
+
+    norms = [module for module in layer.modules() if isinstance(module, torch.nn.LayerNorm)]
+    hooks = [linear.register_forward_hook(at_matrix)]
+    hooks += [norm.register_forward_pre_hook(at_norm) for norm in norms]
     with torch.inference_mode():
         for given, named in calls:
             with suppress(_Enough):
-                layer(*given, **named)
-    hook.remove()
-    return _counting(found, batches)
-
-
-def _outputs(
-    model: TrainedModel, linears: list[torch.nn.Linear], batches: list[dict[str, torch.Tensor]]
-) -> list[torch.Tensor]:
-    """What comes out of each matrix at every token that counts: [N, width] each."""
-    found: list[list[torch.Tensor]] = [[] for _ in linears]
-    hooks = [
-        linear.register_forward_hook(lambda _m, _i, output, seen=seen: seen.append(output))
-        for linear, seen in zip(linears, found, strict=True)
-    ]
-    with torch.inference_mode():
-        for batch in batches:
-            model.network(**batch)
+                sums.append(_states(layer(*given, **named)))
     for hook in hooks:
         hook.remove()
-    return [_counting(seen, batches) for seen in found]
+    given, said, total = (_counting(each, batches) for each in (inputs, outputs, sums))
+    return given, said, total - said
+
+
+def _states(output: Any) -> torch.Tensor:
+    """The hidden states among what a layer gives."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 def _counting(found: list[torch.Tensor], batches: list[dict[str, torch.Tensor]]) -> torch.Tensor:

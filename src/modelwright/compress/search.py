@@ -1,7 +1,8 @@
 """The search: cheap candidates first, lessons for the promising, forms for all of them.
 
     vocabulary ─▶ forms of the whole network ─▶ costs of its parts ─▶ importance ─▶ a front of
-    architectures (nothing trained) ─▶ lessons, halving the front ─▶ forms of what was taught
+    architectures (nothing trained) ─▶ thin networks, refitted alone ─▶ lessons, halving the front
+    ─▶ forms of what was taught
 
 Every step asks the clock. What a killed search has made and measured is found again by its path.
 """
@@ -9,10 +10,13 @@ Every step asks the clock. What a killed search has made and measured is found a
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from modelwright.compress.choosing import chance, figure, objective
+from modelwright.compress.course import Course, Front
+from modelwright.compress.depth import kept_layers
 from modelwright.compress.importance import importance
 from modelwright.compress.points import MEGABYTE, Point, Step, Workshop
 from modelwright.compress.shapes import (
@@ -24,7 +28,9 @@ from modelwright.compress.shapes import (
     shaped,
     spread_layers,
     table,
+    thinned,
 )
+from modelwright.formats._embeddings import GROUP
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import say
@@ -37,12 +43,15 @@ COVERAGE, COVERAGE_SMALL = 0.9, 0.8
 """Share of held-out rows that are read as before; the second where size is what counts."""
 VOCABULARY_SHARE, VOCABULARY_ROOM = 0.4, 0.6
 """Of the allowed drop, and of the allowed size."""
-BY_AIM = {
-    "latency": ("fp32", "bf16", "int8-dynamic", "int8-static"),
-    "cost": ("fp32", "bf16", "int8-dynamic", "int8-static"),
-    "size": ("fp32", "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights"),
-    "memory": ("fp32", "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights"),
-}
+NARROW_BYTES = 0.5 + 2 / GROUP
+"""Of a weight in an embedding table of 4 bits; else 1."""
+FAST = ("fp32", "bf16", "int8-dynamic", "int8-static")
+SMALL = ("fp32", "fp16", "int8-dynamic", "int8-static", "int8-weights", "int4-weights")
+NARROW = "int4-embeddings"
+"""The form that is also tried where size counts, or is limited."""
+BY_AIM = {"latency": FAST, "cost": FAST, "size": SMALL, "memory": SMALL}
+BYTES = {"int4-weights": 0.5, "int8": 1.0, "int8-weights": 1.0, "bf16": 2.0, "fp16": 2.0}
+"""Of a weight in a linear layer, by precision; else 4."""
 FINALIST_FORMS = 2
 PILOT_ROWS = 1_500
 """Rows of the first lesson, which only tells how long a row takes."""
@@ -50,7 +59,13 @@ MOST_EPOCHS, LEAST_EPOCHS, MOST_LESSONS = 12.0, 2.0, 4
 RESERVE_SHARE, RESERVE_LEAST = 0.12, 30.0
 SLACK_POINTS = 1.0
 """Beyond the limit: what a form may lose and still be tried on taught networks."""
-LIKELY = 0.5
+LIKELY, HOPELESS = 0.5, 0.02
+THIN = (0.85, 0.75, 0.6, 0.5, 0.4, 0.3)
+"""Shares of the cost of all heads and neurons that are tried without a lesson."""
+UNTAUGHT_SHARE = 0.15
+"""Of the budget, that trying them may take."""
+LESSON_LEAVES = 0.75
+"""Of what tells a thin network from the whole (docs/lab.md)."""
 KNOTS = (1, 2)
 """Quarters of a layer's heads and neurons that are measured."""
 HEADS_AT_MOST, NEURONS_AT_MOST = 0.5, 0.7
@@ -115,9 +130,9 @@ class Search:
         """
         if "vocabulary" not in self.workshop.passes:
             return
-        small = self._compress.minimize in ("size", "memory")
-        wanted = COVERAGE_SMALL if small else COVERAGE
+        wanted = COVERAGE_SMALL if BY_AIM[self._compress.minimize] is SMALL else COVERAGE
         room = VOCABULARY_ROOM * MEGABYTE * (self._compress.limits.size_mb or math.inf)
+        room /= NARROW_BYTES if NARROW in self.workshop.passes else 1.0
         for common in COMMON:
             path, facts = [_step("vocabulary", common=common)], dict[str, Any]()
             model = self.workshop.network(path, facts)
@@ -136,7 +151,10 @@ class Search:
 
     def _rank_forms(self) -> None:
         """Measure every numeric form of the uncut network; the best ones serve the cut ones."""
-        wanted = [name for name in BY_AIM[self._compress.minimize] if name in self.workshop.passes]
+        usual = BY_AIM[self._compress.minimize]
+        if usual is SMALL or self._compress.limits.size_mb:
+            usual = (*usual, NARROW)
+        wanted = [name for name in usual if name in self.workshop.passes]
         wanted += [
             name
             for name, one in self.workshop.passes.items()
@@ -213,34 +231,58 @@ class Search:
             path.append(_step("ffn", kept=[list(range(neurons))] * layers))
         return path
 
-    def _front(self) -> tuple[list[Shape], int]:
-        """Architectures from mild to strong, and the place of the one to begin with.
+    def _front(self) -> Front:
+        """Architectures to teach, and thin ones that may need no lesson.
 
         They hang on measured costs, so they are written down: a search that goes on has the same.
         """
         path = self._session.request.scratch / "front.json"
         if not path.is_file():
-            ladder, first = self._laid_out()
-            write_json(path, {"first": first, "shapes": [asdict(shape) for shape in ladder]})
-        told = read_json(path)
-        return [Shape.restored(values) for values in told["shapes"]], int(told["first"])
+            write_json(path, asdict(self._laid_out()))
+        return Front.restored(read_json(path))
 
-    def _laid_out(self) -> tuple[list[Shape], int]:
-        """Measure the costs, score heads and neurons, and lay out the front."""
+    def _laid_out(self) -> Front:
+        """Measure the costs, score layers, heads and neurons, and lay out the front."""
         model = self.workshop.network(self.base)
         say("  costs of layers, heads and neurons")
         costs = self._costs(model)
-        say("  importance of heads and neurons")
-        found = importance(model, self._session.material.rows, self._session.material.seed)
-        seed = self._session.material.seed
-        shapes = front(found, costs, self._cuts, seed)
+        say("  importance of layers, heads and neurons")
+        rows, seed = self._session.material.rows, self._session.material.seed
+        found = importance(model, rows, seed)
+        if "layers" in self._cuts:
+            found = replace(found, layers=kept_layers(model, rows, seed))
         depth = len(found.neurons)
         uncut = shaped(found, costs, self._cuts, depth, 1.0)
         half = max(1, depth // 2) if "layers" in self._cuts else depth
         first = shaped(found, costs, self._cuts, half, FIRST_SHARE)
+        shapes = front(found, costs, self._cuts, seed)
         others = [shape for shape in shapes if shape.cost < 0.97 * uncut.cost and shape != first]
         ladder = sorted([*others, first], key=lambda shape: -shape.cost)
-        return ladder, ladder.index(first)
+        fitting = [shape for shape in ladder if self._fits(shape, model)] or ladder[-1:]
+        wide = self._cuts & {"heads", "ffn"}
+        thin = [shaped(found, costs, self._cuts, depth, share) for share in THIN if wide]
+        thin = [shape for shape in thinned([uncut, *thin])[1:] if self._fits(shape, model)]
+        place = fitting.index(first) if first in fitting else 0
+        return Front(tuple(fitting), place, tuple(thin))
+
+    def _fits(self, shape: Shape, model: TrainedModel) -> bool:
+        """Whether a shape's smallest form will lie inside the limit on the size."""
+        limit = self._compress.limits.size_mb
+        if limit is None:
+            return True
+        block, width = self.workshop.blocks(model)[0], model.network.head.in_features
+        cut = 4 * width * width * (1 - _share_of(shape.heads, block.heads, self._depth))
+        cut += (
+            2
+            * width
+            * block.up.out_features
+            * (1 - _share_of(shape.neurons, block.up.out_features, self._depth))
+        )
+        whole = [point for point in self.workshop.points if point.path[:-1] == self.base]
+        sizes = [
+            point.bytes - cut * self._depth * BYTES.get(point.precision, 4.0) for point in whole
+        ]
+        return min(sizes) <= limit * MEGABYTE
 
     # -- lessons ----------------------------------------------------------------------------------
     def _path(self, shape: Shape, model: TrainedModel) -> list[Step]:
@@ -250,38 +292,69 @@ class Search:
         if len(shape.layers) < len(blocks):
             path.append(_step("layers", kept=list(shape.layers)))
         if any(len(h) < blocks[0].heads for h in shape.heads):
-            path.append(_step("heads", kept=[list(h) for h in shape.heads]))
+            path.append(_step("heads", kept=[list(h) for h in shape.heads], reconstruct=True))
         if any(len(n) < blocks[0].up.out_features for n in shape.neurons):
             path.append(_step("ffn", kept=[list(n) for n in shape.neurons], reconstruct=True))
         return path
 
     def _cut_only(self) -> None:
-        """Without lessons: the front from its mild end on, until one loses too much."""
-        model = self.workshop.network(self.base)
-        for shape in self._front()[0]:
+        """Without lessons: from the mild end on, until one loses too much."""
+        model, found = self.workshop.network(self.base), self._front()
+        for shape in found.thin or found.shapes:
             if not self._room(0):
                 return
             point = self._measure(self._path(shape, model), self.forms[0], shape.label)
             if point.tuning["drop_points"] > self._compress.max_drop + SLACK_POINTS:
                 return
 
+    def _untaught(self, shapes: Sequence[Shape]) -> Shape | None:
+        """All layers, thinner and thinner, refitted and not taught, until none could be proven.
+
+        The thinnest that is likely to be proven becomes a point.
+
+        Returns:
+            The thinnest beyond it that is likely to be after a lesson, if any.
+        """
+        model, good, near = self.workshop.network(self.base), None, None
+        last = self._session.left - UNTAUGHT_SHARE * self._session.budget
+        for shape in shapes:
+            if self._session.left < last or not self._room(0):
+                break
+            seen = self.workshop.scored(self.workshop.network(self._path(shape, model)))
+            say(
+                f"  {shape.label}, refitted: {100 * seen['apart']:.1f}% of rows answered "
+                f"otherwise, drop {seen['drop_points']:.2f} points"
+            )
+            relieved = {name: LESSON_LEAVES * seen[name] for name in ("apart", "drop_points")}
+            if self._likely(seen) > LIKELY:
+                good, near = shape, None
+            elif self._likely({**seen, **relieved}) > LIKELY:
+                near = shape
+            elif self._likely(seen) < HOPELESS:
+                break
+        if good is not None:
+            self._formed(self._path(good, model), f"{good.label}, refitted")
+        return near
+
+    def _likely(self, seen: Mapping[str, float]) -> float:
+        """The chance that what answers the tuning rows like this is proven."""
+        rows = len(self._session.certification)
+        return chance(seen, rows, self._compress.max_drop)
+
     def _teach(self) -> None:
-        """Lessons as long as the budget allows, stronger cuts while they are likely to be proven,
-        milder ones else, halving what is left of the front."""
-        shapes, place = self._front()
-        low, high = -1, len(shapes)
-        self._pilot(shapes[place])
+        """Lessons as long as the budget allows, in the order of a `Course`."""
+        found = self._front()
+        course = Course(found, self._untaught(found.thin))
+        self._pilot(found.shapes[found.first])
         for number in range(MOST_LESSONS):
+            if course.shape is None:
+                return
             epochs = self._kept_choice(
-                f"lesson-{number}", self._epochs(shapes[place], lessons=max(1, 2 - number))
+                f"lesson-{number}", self._epochs(course.shape, lessons=max(1, 2 - number))
             )
             if epochs < LEAST_EPOCHS and number:
                 return
-            likely = self._finished(shapes[place], epochs)
-            low, high = (place, high) if likely > LIKELY else (low, place)
-            if high - low <= 1:
-                return
-            place = (low + high) // 2
+            course.taught(self._finished(course.shape, epochs) > LIKELY)
 
     def _pilot(self, shape: Shape) -> None:
         """Learn how long a lesson takes."""
@@ -308,13 +381,16 @@ class Search:
         facts: dict[str, Any] = {}
         self.workshop.network(path, facts)
         self._learn_time(shape, epochs, float(facts["seconds"]))
-        label = f"{shape.label}, taught {epochs:g} epochs"
+        points = self._formed(path, f"{shape.label}, taught {epochs:g} epochs")
+        return max(self._likely(point.tuning) for point in points)
+
+    def _formed(self, path: list[Step], label: str) -> list[Point]:
+        """A network in the best forms."""
         points: list[Point] = []
         for form in self.forms[:FINALIST_FORMS]:
             if not points or self._room(0):
                 points.append(self._measure(path, form, label, points[0] if points else None))
-        rows = len(self._session.certification)
-        return max(chance(point, rows, self._compress.max_drop) for point in points)
+        return points
 
     def _epochs(self, shape: Shape, lessons: int) -> float:
         """Epochs for which there is time, if as many lessons follow."""
@@ -332,11 +408,20 @@ class Search:
         return len(self.workshop.blocks(self.workshop.network(self.base)))
 
     def _distil(self, shape: Shape, epochs: float) -> Step:
-        return _step("distil", epochs=epochs, layers=list(shape.layers))
+        """A lesson; where no layer is missing, at the teacher's own rate."""
+        choice: dict[str, Any] = {"epochs": epochs, "layers": list(shape.layers)}
+        if len(shape.layers) == self._depth:
+            choice["rate"] = self._session.material.settings.learning_rate
+        return _step("distil", **choice)
 
 
 def _step(name: str, **choice: Any) -> Step:
     return {"pass": name, "choice": choice}
+
+
+def _share_of(kept: Sequence[Sequence[int]], each: int, depth: int) -> float:
+    """Share of all layers' heads or neurons that a shape keeps."""
+    return sum(map(len, kept)) / (each * depth)
 
 
 def _share(shape: Shape, depth: int) -> float:

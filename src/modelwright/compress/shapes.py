@@ -167,7 +167,7 @@ def shaped(
 ) -> Shape:
     """The best use of `count` layers whose heads and neurons cost `share` of what they did."""
     depth = len(importance.neurons)
-    layers = spread_layers(count, depth)
+    layers = importance.layers[count - 1] if importance.layers else spread_layers(count, depth)
     part = importance.only(layers)
     heads = tuple(tuple(range(part.heads.shape[1])) for _ in layers)
     neurons = tuple(tuple(range(len(each))) for each in part.neurons)

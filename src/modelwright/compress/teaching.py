@@ -7,8 +7,8 @@ The answers are softened by a temperature (Hinton, Vinyals and Dean 2015, arXiv 
 hidden state after each kept layer comes close to the teacher's after the same layer (TinyBERT, Jiao
 et al. 2020, arXiv 1909.10351), and the relations of value vectors in the last layer are those of
 the teacher's last layer (MiniLM, Wang et al. 2020, arXiv 2002.10957). Some rows are varied as they
-come: some of their pieces are replaced by others of the batch, so that the student also learns
-what the teacher says beside the training rows.
+come: some of their pieces are replaced by others of the batch, and some end as another row does, so
+that the student also learns what the teacher says beside the training rows.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Weights:
         labels: weight of the true labels' loss; the teacher's answers weigh 1.
         hidden: weight of the hidden states' squared distance.
         relation: weight of the last layer's value relations.
+        mixed: share of text rows that end as another row does.
         varied: share of text rows that are varied.
         replaced: share of a varied row's pieces that are replaced.
     """
@@ -48,6 +49,7 @@ class Weights:
     labels: float = 0.5
     hidden: float = 1.0
     relation: float = 1.0
+    mixed: float = 0.5
     varied: float = 0.5
     replaced: float = 0.15
 
@@ -76,7 +78,9 @@ class Lesson:
         self, network: Any, inputs: dict[str, torch.Tensor], targets: torch.Tensor
     ) -> torch.Tensor:
         """Mean loss of a batch."""
+        inputs, whole = self._mixed(inputs)
         inputs, labelled = self._varied(inputs)
+        labelled = labelled & whole
         weights = self.weights
         self.teacher.to(targets.device)
         heads = self._shared_heads(network)
@@ -122,6 +126,32 @@ class Lesson:
         if not bool(rows.any()):
             return logits.sum() * 0
         return self.task.loss(logits[rows], targets[rows], self.loss)
+
+    def _mixed(
+        self, inputs: dict[str, torch.Tensor]
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Inputs in which some rows end as another row of the batch, and which rows are whole.
+
+        Rows of a batch are about as long as each other. What a teacher says to its own training
+        rows, it may have learnt by heart; to these it says what it makes of the language.
+        """
+        mask = inputs.get("attention_mask")
+        rows = len(next(iter(inputs.values())))
+        whole = torch.ones(rows, dtype=torch.bool, device=self._device(inputs))
+        if mask is None or not self.weights.mixed or rows < 2:
+            return inputs, whole
+        lengths = mask.sum(dim=1)
+        other = torch.roll(torch.arange(rows, device=mask.device), 1)
+        shorter = torch.minimum(lengths, lengths[other])
+        cut = 1 + (torch.rand(rows, device=mask.device) * (shorter - 1)).long()
+        chosen = torch.rand(rows, device=mask.device) < self.weights.mixed
+        place = torch.arange(mask.shape[1], device=mask.device)
+        ends = chosen[:, None] & (place >= cut[:, None])
+        found = {
+            name: torch.where(ends, value[other], value) if value.shape == mask.shape else value
+            for name, value in inputs.items()
+        }
+        return found, ~chosen
 
     def _varied(
         self, inputs: dict[str, torch.Tensor]

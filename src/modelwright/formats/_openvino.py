@@ -23,6 +23,7 @@ from modelwright import plugs
 from modelwright.engines._runtime import RuntimeSettings, read_runtime, write_runtime
 from modelwright.errors import GateError
 from modelwright.formats import Draft
+from modelwright.formats._embeddings import slim_embeddings
 from modelwright.formats._onnx import example, positional
 from modelwright.runtime.libraries import nncf, openvino
 from modelwright.runtime.machine import kernels
@@ -120,33 +121,6 @@ def _group(graph: Any) -> int:
     }
     fitting = (group for group in (128, 64, 32, 16) if all(w % group == 0 for w in widths))
     return next(fitting, -1)
-
-
-def slim_embeddings(graph: Any) -> Any:
-    """Look rows up in the 8-bit table and scale what was found, in place; the same numbers.
-
-    OpenVINO would scale the whole table when it opens the model, four times its size in memory.
-    """
-    ops = openvino().opset13
-    for gather in [node for node in graph.get_ops() if node.get_type_name() == "Gather"]:
-        scaled = gather.input_value(0).get_node()
-        if scaled.get_type_name() != "Multiply":
-            continue
-        convert, scale = (scaled.input_value(i).get_node() for i in (0, 1))
-        table = convert.input_value(0).get_node() if convert.get_input_size() else convert
-        if convert.get_type_name() != "Convert" or table.get_type_name() != "Constant":
-            continue
-        rows = table.get_output_shape(0)[0]
-        if scale.get_type_name() != "Constant" or list(scale.get_output_shape(0)) != [rows, 1]:
-            continue
-        ids, axis = gather.input_value(1), gather.input_value(2)
-        found = ops.convert(ops.gather(table, ids, axis), "f32")
-        slim = ops.multiply(found, ops.gather(scale, ids, axis))
-        slim.set_friendly_name(gather.get_friendly_name())
-        for reader in gather.output(0).get_target_inputs():
-            reader.replace_source_output(slim.output(0))
-    graph.validate_nodes_and_infer_types()
-    return graph
 
 
 def write_form(

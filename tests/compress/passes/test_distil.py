@@ -115,16 +115,18 @@ def batch(teacher: TrainedModel) -> tuple[dict[str, torch.Tensor], torch.Tensor]
 def test_a_student_that_is_its_teacher_has_only_the_labels_to_learn(teacher: TrainedModel) -> None:
     inputs, targets = batch(teacher)
     same = copy.deepcopy(teacher.network).eval()
-    every = lesson(teacher, labels=0.0, hidden=1.0, relation=1.0, varied=0.0)
+    every = lesson(teacher, labels=0.0, hidden=1.0, relation=1.0, mixed=0.0, varied=0.0)
     assert every(same, inputs, targets).item() == pytest.approx(0.0, abs=1e-5)
-    labels = lesson(teacher, labels=1.0, hidden=0.0, varied=0.0)
+    labels = lesson(teacher, labels=1.0, hidden=0.0, mixed=0.0, varied=0.0)
     assert labels(same, inputs, targets).item() > 0
 
 
 def test_rows_without_a_target_count_for_the_answers_alone(teacher: TrainedModel) -> None:
     inputs, _ = batch(teacher)
     same = copy.deepcopy(teacher.network).eval()
-    found = lesson(teacher, labels=1.0, varied=0.0)(same, inputs, torch.tensor([IGNORED] * 2))
+    found = lesson(teacher, labels=1.0, mixed=0.0, varied=0.0)(
+        same, inputs, torch.tensor([IGNORED] * 2)
+    )
     assert found.item() == pytest.approx(0.0, abs=1e-5)
 
 
@@ -151,3 +153,22 @@ def test_relations_of_fewer_heads_are_compared_in_groups_that_both_have(
     fewer = load("heads").apply(Piece(teacher), kept, material).model.network.eval()
     found = lesson(teacher, labels=0.0, hidden=0.0, relation=1.0, varied=0.0)
     assert found(fewer, inputs, targets).item() > 0
+
+
+def test_a_mixed_row_ends_as_another_one(teacher: TrainedModel) -> None:
+    torch.manual_seed(0)
+    ids = torch.tensor([[1, 10, 11, 12, 2, 0], [1, 20, 21, 22, 23, 2], [1, 30, 2, 0, 0, 0]])
+    inputs = {"input_ids": ids, "attention_mask": (ids > 0).long()}
+    lesson = Lesson(teacher.network, teacher.task, (), Weights(mixed=1.0))
+    mixed, whole = lesson._mixed(inputs)
+    assert not whole.any()
+    for row, other in enumerate(torch.roll(torch.arange(3), 1)):
+        found, mask = mixed["input_ids"][row], mixed["attention_mask"][row]
+        cut = next(k for k in range(1, 6) if torch.equal(found[k:], ids[other][k:]))
+        assert torch.equal(found[:cut], ids[row][:cut])
+        assert found[0] == 1
+        assert (found > 0).long().tolist() == mask.tolist()
+        assert (found == 2).sum() == 1
+    kept, whole = Lesson(teacher.network, teacher.task, (), Weights(mixed=0.0))._mixed(inputs)
+    assert whole.all()
+    assert torch.equal(kept["input_ids"], ids)

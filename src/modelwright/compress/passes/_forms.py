@@ -6,14 +6,15 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelwright.compress.passes import Form, Material, Piece
 from modelwright.encoders.limits import FEW_WIDTHS
 from modelwright.engines._runtime import RuntimeSettings
 from modelwright.formats import Draft
-from modelwright.runtime.machine import cores
+from modelwright.runtime.machine import cores, kernels
 
 if TYPE_CHECKING:
     from modelwright.tasks import Features
@@ -71,6 +72,38 @@ def openvino_form(piece: Piece, form: str, choice: Mapping[str, Any], material: 
     graph = _openvino.convert(piece.model)
     draft = _openvino.write_form(graph, form, variants, settings_of(choice))
     return formed(piece, variants / draft.name, draft)
+
+
+def static_form(
+    piece: Piece,
+    choice: Mapping[str, Any],
+    material: Material,
+    rows: int,
+    embeddings: Literal[8, 4] = 8,
+) -> Piece:
+    """Calibrate on some training rows and write static int8.
+
+    Args:
+        piece: with the network.
+        choice: `threads`, `streams`, `widths`.
+        material: with the training rows.
+        rows: to calibrate on.
+        embeddings: bits of the embedding tables.
+    """
+    from modelwright.formats import _openvino
+    from modelwright.formats._embeddings import slim_embeddings
+
+    features = calibration(piece, material, rows)
+    graph = _openvino.quantize(_openvino.convert(piece.model), piece.model, features)
+    name = "openvino-int8" if embeddings == 8 else "openvino-int8-emb4"
+    draft = Draft(name, "openvino", "int8", exact=False)
+    folder = fresh(material) / draft.name
+    found = kernels()
+    rest = "f32" if found.bf16 == "none" else "bf16"
+    widths = tuple(choice.get("widths", usual_widths(piece, features, bytes_each=1)))
+    settings = replace(settings_of(choice), inference_precision=rest, widths=widths)
+    _openvino.save(slim_embeddings(graph, embeddings), folder, settings)
+    return formed(piece, folder, draft, calibration_rows=len(features), kernels=asdict(found))
 
 
 def formed(piece: Piece, folder: Path, draft: Draft, **facts: Any) -> Piece:

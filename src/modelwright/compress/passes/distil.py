@@ -1,7 +1,7 @@
 """Distillation: the smaller network learns to answer as the uncompressed one does.
 
-Training rows, further rows without labels, and varied copies of both are answered by the teacher
-as they come; the student follows its answers, its hidden states and, where asked, the relations of
+Training rows, further rows without labels, and varied and mixed copies of both are answered by the
+teacher as they come; the student follows its answers, its hidden states and, where asked, the relations of
 its last layer (see compress/teaching.py). A pass that was cut off goes on where it was.
 
     compress: {passes: [layers, {distil: {relation: 0.0}}, quantize]}
@@ -20,7 +20,7 @@ from modelwright.compress.passes import Material, Pass, Piece
 if TYPE_CHECKING:
     from modelwright.models.checkpoint import TrainedModel
 
-VERSION = 2
+VERSION = 3
 REQUIRES = {"torch": "train", "transformers": "train"}
 
 
@@ -33,6 +33,7 @@ class Config(BaseModel):
     labels: float = Field(0.5, ge=0, description="Weight of the true labels' loss.")
     hidden: float = Field(1.0, ge=0, description="Weight of the hidden states' distance.")
     relation: float = Field(1.0, ge=0, description="Weight of the last layer's value relations.")
+    mixed: float = Field(0.5, ge=0, le=1, description="Share of text rows that end as others do.")
     varied: float = Field(0.5, ge=0, le=1, description="Share of text rows that are varied.")
     replaced: float = Field(0.15, ge=0, le=1, description="Share of pieces replaced in those.")
 

@@ -16,7 +16,7 @@ from modelwright.compress.passes import Material, Pass, Piece
 if TYPE_CHECKING:
     from modelwright.models.checkpoint import TrainedModel
 
-VERSION = 1
+VERSION = 2
 REQUIRES = {"torch": "train"}
 
 

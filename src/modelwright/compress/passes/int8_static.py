@@ -45,25 +45,6 @@ class Int8Static(Pass):
 
     def apply(self, piece: Piece, choice: Mapping[str, Any], material: Material) -> Piece:
         """Calibrate and write the form with the choice's `threads`, `streams` and `widths`."""
-        from dataclasses import asdict, replace
+        from modelwright.compress.passes._forms import static_form
 
-        from modelwright.compress.passes._forms import (
-            calibration,
-            formed,
-            fresh,
-            settings_of,
-            usual_widths,
-        )
-        from modelwright.formats import Draft, _openvino
-        from modelwright.runtime.machine import kernels
-
-        features = calibration(piece, material, self.config.calibration_rows)
-        graph = _openvino.quantize(_openvino.convert(piece.model), piece.model, features)
-        draft = Draft("openvino-int8", "openvino", "int8", exact=False)
-        folder = fresh(material) / draft.name
-        found = kernels()
-        rest = "f32" if found.bf16 == "none" else "bf16"
-        widths = tuple(choice.get("widths", usual_widths(piece, features, bytes_each=1)))
-        settings = replace(settings_of(choice), inference_precision=rest, widths=widths)
-        _openvino.save(_openvino.slim_embeddings(graph), folder, settings)
-        return formed(piece, folder, draft, calibration_rows=len(features), kernels=asdict(found))
+        return static_form(piece, choice, material, self.config.calibration_rows)

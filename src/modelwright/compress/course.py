@@ -1,0 +1,70 @@
+"""Which architecture is taught next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelwright.compress.shapes import Shape
+
+
+@dataclass(frozen=True)
+class Front:
+    """Architectures of one network.
+
+    Attributes:
+        shapes: to be taught, from mild to strong.
+        first: the place of the one to begin with.
+        thin: all layers, thinner and thinner; near enough to the whole network to do without.
+    """
+
+    shapes: tuple[Shape, ...]
+    first: int
+    thin: tuple[Shape, ...] = ()
+
+    @classmethod
+    def restored(cls, values: Mapping[str, Any]) -> Front:
+        """From what `asdict` and JSON made of it."""
+        shapes, thin = (tuple(map(Shape.restored, values[name])) for name in ("shapes", "thin"))
+        return cls(shapes, values["first"], thin)
+
+
+@dataclass
+class Course:
+    """Stronger architectures while proofs are likely, milder ones else, halving what is left.
+
+    When the first one fails, a thin network of all layers comes before milder ones.
+
+    Attributes:
+        front: the architectures.
+        near: the thin one, if any is worth a lesson.
+        shape: the next to be taught; None when there is none.
+    """
+
+    front: Front
+    near: Shape | None = None
+    shape: Shape | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._place, self._low, self._high = self.front.first, -1, len(self.front.shapes)
+        self.shape = self.front.shapes[self._place]
+
+    def taught(self, likely: bool) -> None:
+        """Go on after a lesson.
+
+        Args:
+            likely: whether what was taught is likely to be proven.
+        """
+        if self.shape is self.front.shapes[self._place]:
+            self._low, self._high = (
+                (self._place, self._high) if likely else (self._low, self._place)
+            )
+        near, self.near = self.near, None
+        if near is not None and not likely:
+            self.shape = near
+        elif self._high - self._low > 1:
+            self._place = (self._low + self._high) // 2
+            self.shape = self.front.shapes[self._place]
+        else:
+            self.shape = None

@@ -57,7 +57,7 @@ def test_the_safest_is_proven_first_and_a_better_one_after_it() -> None:
     assert [objective(p, compress()) for p in order] == sorted(
         (objective(p, compress()) for p in order), reverse=True
     )
-    likely = [chance(p, 1400, 1.0) for p in order]
+    likely = [chance(p.tuning, 1400, 1.0) for p in order]
     assert likely == sorted(likely, reverse=True)
 
 
@@ -69,8 +69,8 @@ def test_only_points_inside_the_limits_are_proven_where_there_are_any() -> None:
 
 @given(st.floats(-1, 5), st.floats(0.001, 0.1))
 def test_a_larger_drop_is_less_likely_proven(drop: float, apart: float) -> None:
-    assert chance(point(1, drop + 0.5, apart), 1400, 1.0) <= chance(
-        point(1, drop, apart), 1400, 1.0
+    assert chance(point(1, drop + 0.5, apart).tuning, 1400, 1.0) <= chance(
+        point(1, drop, apart).tuning, 1400, 1.0
     )
 
 
@@ -82,7 +82,7 @@ def test_the_chance_is_about_the_share_of_tests_that_hold() -> None:
         won = max(0.0, 0.012 - drop / 200)
         tuned = rng.multinomial(600, [max(lost, 0), won, 1 - max(lost, 0) - won])
         seen = point(1, 100 * (tuned[0] - tuned[1]) / 600, (tuned[0] + tuned[1]) / 600)
-        told.append(chance(seen, rows, 1.0))
+        told.append(chance(seen.tuning, rows, 1.0))
         proof = rng.multinomial(rows, [max(lost, 0), won, 1 - max(lost, 0) - won])
         held += 100 * paired_share_bound(int(proof[0]), int(proof[1]), rows) <= 1.0
     assert abs(np.mean(told) - held / 800) < 0.08

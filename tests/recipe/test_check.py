@@ -197,6 +197,7 @@ ONE_MISTAKE = [
     (_minimal(finetune="{batch_tokens: 16, max_tokens: 64}"), "MW-106", 4, "batch_tokens: 4096"),
     (_minimal(package="{formats: []}"), "MW-106", 4, "delete the line"),
     (_minimal(evaluate="{limits: {acuracy: 0.9}}"), "MW-106", 4, "did you mean `accuracy`?"),
+    (_minimal(evaluate="{limits: {accuracy: 90}}"), "MW-106", 4, "write 0.9"),
     (_minimal(evaluate="{suites: [quality], limits: {p50_ms: 9}}"), "MW-106", 4, "one of"),
     (_minimal(package="{formats: [torch, torch]}"), "MW-106", 4, "delete the second"),
     (_minimal(data="{source: 'sql://h/db'}"), "MW-106", 3, "?query=SELECT"),

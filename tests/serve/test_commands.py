@@ -82,6 +82,17 @@ def test_a_file_gives_totals_on_stderr_or_as_json(
     assert (totals["in"], totals["predicted"], totals["rejected"]) == (3, 2, 1)
 
 
+def test_a_file_of_which_no_row_is_answered_is_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "in.csv").write_text('text\n" "\n""\n')
+    asked = ["predict", "b", "--file", str(tmp_path / "in.csv"), "--out", str(tmp_path / "o.csv")]
+    assert cli.run(asked) == 2
+    assert "0 predicted, 2 rejected" in capsys.readouterr().err
+    (tmp_path / "in.csv").write_text("text\n")
+    assert cli.run([*asked[:-1], str(tmp_path / "none.csv")]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

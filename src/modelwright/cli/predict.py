@@ -1,7 +1,8 @@
 """Offline prediction: some texts, or a file of any size.
 
 With --file every row comes back in order with its own columns and the answer's; rows that cannot
-be used go to OUT.rejected.jsonl with the reason. A killed run goes on with the same command.
+be used go to OUT.rejected.jsonl with the reason (exit 2 when that is all of them). A killed run goes
+on with the same command.
 
 `mw predict BUNDLE "my card is lost"`, or `mw predict BUNDLE --file in.csv --out out.csv`
 """
@@ -151,4 +152,4 @@ def _answer_file(
         say(f"{said} ({rate:,.0f} rows/s)" + (f"; {target}" if target != "-" else ""))
         if totals.rejected_file:
             say(f"rejected rows with their reasons: {totals.rejected_file}")
-    return 0
+    return 0 if totals.predicted or not totals.rows else 2

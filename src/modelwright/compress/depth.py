@@ -2,7 +2,7 @@
 
 At each step the layer goes without which the answers to some training rows move least. What a layer
 does alone tells little about that, and even spacing less: on SST-2 four of six layers chosen like
-this answered 4% of the rows otherwise than all six, evenly spaced ones 12% (docs/lab.md).
+this answered 4% of training rows otherwise than all six, evenly spaced ones 12% (docs/lab.md).
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ from modelwright.recipe.shape import Finding
 
 SPEED_LIMITS = ("p50_ms", "p95_ms", "p99_ms", "rows_per_second")
 """What `evaluate.limits` may name besides the task's metrics, where the speed suite runs."""
+WITH_UNITS = ("rmse", "mae")
+"""Metrics in the unit of what is predicted; the others are 1 at most."""
 
 
 @dataclass(frozen=True)
@@ -316,6 +318,18 @@ def _limits_name_metrics(facts: Facts) -> Iterator[Finding]:
             )
 
 
+def _limits_can_be_met(facts: Facts) -> Iterator[Finding]:
+    shares = {*facts.task.metrics} - {*WITH_UNITS} if facts.task else set()
+    for name, limit in facts.recipe.evaluate.limits.items():
+        if name in shares and limit > 1:
+            yield _conflict(
+                ("evaluate", "limits", name),
+                f"`{name}` cannot reach {limit:g}",
+                "a share, 1 at most",
+                f"write {limit / 100:g}" if limit <= 100 else "write a number from 0 to 1",
+            )
+
+
 def _sql_has_a_query(facts: Facts) -> Iterator[Finding]:
     source, options = facts.recipe.data.source or "", facts.recipe.data.options
     if is_url(source) and source.startswith("sql") and not {"query", "table"} & set(options):
@@ -345,4 +359,5 @@ RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _suites_and_formats_stand_once,
     _package_holds_a_form,
     _limits_name_metrics,
+    _limits_can_be_met,
 )

@@ -79,6 +79,7 @@ LEAVES: dict[str, tuple[set[str], str]] = {
     "serve/_asking.py": ({"starlette"}, "part of the web application"),
     "serve/_feedback.py": ({"starlette"}, "part of the web application"),
     "serve/_reading.py": ({"starlette"}, "part of the web application"),
+    "serve/_server.py": ({"uvicorn"}, "the HTTP server itself, imported by the stage"),
     "serve/app.py": ({"starlette"}, "the web application itself, imported by the stage's run"),
     "train/averaging.py": ({"torch"}, _TORCH),
     "train/loop.py": ({"torch", "transformers"}, _TORCH),

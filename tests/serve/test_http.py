@@ -115,6 +115,17 @@ def test_requests_after_each_other_and_large_bodies_are_no_long_heads(port: int)
         assert raw.recv(65536).startswith(b"HTTP/1.1 200")
 
 
+def test_an_answer_is_one_piece_and_who_waits_to_send_is_told_to(port: int):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        raw.sendall(WHOLE)
+        assert json.loads(raw.recv(65536).partition(b"\r\n\r\n")[2])["predictions"]
+        head, _, body = WHOLE.partition(b"\r\n\r\n")
+        raw.sendall(head + b"\r\nExpect: 100-continue\r\n\r\n")
+        assert raw.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        raw.sendall(body)
+        assert json.loads(raw.recv(65536).partition(b"\r\n\r\n")[2])["predictions"]
+
+
 def test_further_connections_are_closed():
     with served(Settings(max_connections=2)) as port:
         kept = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(2)]

@@ -73,10 +73,23 @@ def is_inside(name: str) -> bool:
     return bool(name) and "\\" not in name and not path.is_absolute() and ".." not in path.parts
 
 
-def changed_files(folder: Path, manifest: dict[str, Any]) -> list[Problem]:
-    """Files that are missing, changed or not declared, each as a problem (MW-602)."""
-    found = digest_files(folder, skip=frozenset({MANIFEST}))
-    declared: dict[str, str] = manifest["files"]
+def changed_files(folder: Path, manifest: dict[str, Any], variant: str = "") -> list[Problem]:
+    """Files that are missing, changed or not declared, each as a problem (MW-602).
+
+    Args:
+        folder: of the bundle.
+        manifest: of it.
+        variant: the only one whose files are looked at; "" for all.
+    """
+    others = tuple(
+        f"variants/{entry['name']}/"
+        for entry in manifest["variants"]
+        if variant and entry["name"] != variant
+    )
+    found = digest_files(folder, skip=frozenset({MANIFEST}), outside=others)
+    declared = {
+        name: digest for name, digest in manifest["files"].items() if not name.startswith(others)
+    }
     problems: list[Problem] = []
     for name in sorted(found.keys() | declared.keys()):
         if name not in found:

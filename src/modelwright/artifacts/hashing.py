@@ -14,11 +14,15 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest_files(folder: Path, *, skip: frozenset[str] = frozenset()) -> dict[str, str]:
-    """sha256 by POSIX path relative to `folder`, sorted; names in `skip` are left out."""
+def digest_files(
+    folder: Path, *, skip: frozenset[str] = frozenset(), outside: tuple[str, ...] = ()
+) -> dict[str, str]:
+    """sha256 by POSIX path relative to `folder`, sorted; without names in `skip`, and without names
+    that begin with one of `outside`."""
     found = (path for path in folder.rglob("*") if path.is_file())
     names = sorted(path.relative_to(folder).as_posix() for path in found)
-    return {name: digest_file(folder / name) for name in names if name not in skip}
+    wanted = (name for name in names if name not in skip and not name.startswith(outside))
+    return {name: digest_file(folder / name) for name in wanted}
 
 
 def digest_json(value: Any) -> str:

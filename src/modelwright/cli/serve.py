@@ -1,7 +1,9 @@
 """The service: bundles answer over HTTP, with a page to try them.
 
 Prints the address, the models and a curl command on stderr when it is ready, which is after every
-bundle gave its golden answers. Stops on Ctrl-C or SIGTERM once running requests are answered.
+bundle's files had their digests and it gave its golden answers. Stops on Ctrl-C or SIGTERM once
+running requests are answered. A serving process that is killed is replaced by its parent, which
+keeps the port open meanwhile.
 """
 
 from __future__ import annotations
@@ -57,8 +59,10 @@ def command(
 ) -> int:
     """Serve bundles until stopped."""
     from modelwright.runtime.libraries import require_all
+    from modelwright.serve._logs import log_to_stderr
+    from modelwright.serve._supervising import Line, supervised
     from modelwright.serve.settings import Settings
-    from modelwright.serve.stage import REQUIRES, bind, checked, run
+    from modelwright.serve.stage import REQUIRES, Ports, checked, run
 
     require_all(REQUIRES)
     settings = Settings(
@@ -75,11 +79,15 @@ def command(
         access_log=access_log,
     )
     checked(settings)
-    bind(host, port).close()  # a taken port is told before models are loaded
+    ports = Ports.bound(settings)
+    log_to_stderr(log, access=access_log)
 
-    from modelwright.engines import Bundle
-    from modelwright.serve._deploying import read_state, stable_folders
+    def serve(line: Line | None) -> int:
+        from modelwright.serve._deploying import read_state, stable_folders
+        from modelwright.serve._opening import open_verified
 
-    folders = stable_folders(bundles, read_state(state)) if state else bundles
-    opened = [Bundle.open(path, variant=variant, threads=threads) for path in folders]
-    return run(opened, settings, as_json=as_json)
+        folders = stable_folders(bundles, read_state(state)) if state else bundles
+        opened = [open_verified(path, variant, threads) for path in folders]
+        return run(opened, settings, as_json=as_json, ports=ports, line=line)
+
+    return supervised(serve, ports.sockets(), settings.stall_s)

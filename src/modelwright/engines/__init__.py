@@ -44,6 +44,11 @@ class Engine(ABC):
         """Logits of many batches in order; each is taken when it is about to be run."""
         return [self.run(inputs) for inputs in batches]
 
+    def spread(self, streams: int) -> Engine | None:
+        """The same model for so many batches side by side, a thread each; None where it can't be
+        asked for, or `runtime.json` tells already what was found best."""
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Give memory and threads back."""

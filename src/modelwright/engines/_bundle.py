@@ -38,6 +38,12 @@ class Variant:
         self.task, self.encoder, self.engine = task, encoder, engine
         self.limits = replace(engine.limits, rows=rows) if rows else engine.limits
 
+    def run_by(self, engine: Engine) -> None:
+        """Take another engine of the same model, from `spread`; the one before is closed."""
+        before, self.engine = self.engine, engine
+        self.limits = replace(engine.limits, rows=self.limits.rows)
+        before.close()
+
     def encode(self, inputs: Sequence[Any]) -> list[Features]:
         """Inputs to features."""
         return self.task.encode(inputs, self.encoder)

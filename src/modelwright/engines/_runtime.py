@@ -41,6 +41,11 @@ class RuntimeSettings:
         return total, max(1, min(self.streams, total))
 
 
+def is_tuned(folder: Path) -> bool:
+    """Whether a variant's folder says how it is best run."""
+    return (folder / FILE).is_file()
+
+
 def read_runtime(folder: Path) -> RuntimeSettings:
     """The settings in a variant's folder; the defaults where there are none."""
     path = folder / FILE

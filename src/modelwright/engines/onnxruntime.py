@@ -1,11 +1,13 @@
 """ONNX Runtime: runs the onnx variants, fp32 and int8; the default engine of a bundle.
 
-With more than one stream (`runtime.json`) it holds as many sessions, each with its part of the
-threads, and runs batches side by side.
+With more than one stream (`runtime.json`, or `spread`) it runs batches side by side, each on its
+part of the threads. Streams of one thread share a session, for a call then runs on the thread that
+makes it; others have a session each.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -17,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from modelwright.encoders.limits import BatchLimits
 from modelwright.engines import Engine
-from modelwright.engines._runtime import read_runtime
+from modelwright.engines._runtime import is_tuned, read_runtime
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,26 +46,30 @@ class OnnxRuntime(Engine):
     suffix: ClassVar[str] = "model.onnx"
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
-        import onnxruntime as ort
+        self._folder, self._settings, self._threads = folder, read_runtime(folder), threads
+        total, streams = self._settings.placed(threads)
+        self._start(max(1, total // streams) if streams > 1 else threads, streams)
 
-        settings = read_runtime(folder)
-        total, streams = settings.placed(threads)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = max(1, total // streams) if streams > 1 else threads
-        options.log_severity_level = 3
-        self._sessions: Any = [
-            ort.InferenceSession(
-                str(folder / self.suffix), options, providers=["CPUExecutionProvider"]
-            )
-            for _ in range(streams)
+    def _start(self, threads: int, streams: int) -> None:
+        """Open the sessions: `streams` side by side, of so many threads each."""
+        self._sessions: list[Any] = [
+            _session(self._folder / self.suffix, threads)
+            for _ in range(1 if threads == 1 else streams)
         ]
         self._names = {value.name for value in self._sessions[0].get_inputs()}
         self._idle: SimpleQueue[Any] = SimpleQueue()
-        for session in self._sessions:
-            self._idle.put(session)
+        for number in range(streams):
+            self._idle.put(self._sessions[number % len(self._sessions)])
         self._pool = ThreadPoolExecutor(streams) if streams > 1 else None
-        tokens = settings.tokens or (STREAM_TOKENS if streams > 1 else TOKENS)
-        self.limits = BatchLimits(tokens, settings.rows or ROWS, workers=streams)
+        tokens = self._settings.tokens or (STREAM_TOKENS if streams > 1 else TOKENS)
+        self.limits = BatchLimits(tokens, self._settings.rows or ROWS, workers=streams)
+
+    def spread(self, streams: int) -> OnnxRuntime | None:
+        if self._threads or self.limits.workers > 1 or is_tuned(self._folder):
+            return None
+        found = copy.copy(self)
+        found._start(1, streams)
+        return found
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         given = {name: array for name, array in inputs.items() if name in self._names}
@@ -86,3 +92,12 @@ class OnnxRuntime(Engine):
         if self._pool is not None:
             self._pool.shutdown()
         self._sessions, self._idle = [], SimpleQueue()
+
+
+def _session(path: Path, threads: int) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

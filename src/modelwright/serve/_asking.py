@@ -1,10 +1,15 @@
-"""The handler of a protocol's route: body in, `Service` asked, answer or error out."""
+"""The application of a protocol's route: body in, `Service` asked, answer or error out.
+
+It speaks ASGI itself: starlette's Request, its stack of handlers and its Response would take as
+long as all the rest of the event loop's work for a short text (docs/lab.md).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +20,9 @@ from modelwright.serve._reading import Handler
 from modelwright.serve._service import Call, Service
 from modelwright.serve.problems import ServiceError
 from modelwright.serve.protocols import Answer, Message, Protocol, Reply
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 _BIG, _MANY = 200_000, 100
 """Bodies of so many bytes, and answers of so many predictions, are read and written in a thread, so
@@ -31,6 +39,7 @@ class Exchange:
         key: whose it is, where keys are asked for.
         model: the model that it means, once that is known.
         version: of that model.
+        headers: of the request, names in lower case; of repeated ones the first.
     """
 
     request_id: str
@@ -38,22 +47,52 @@ class Exchange:
     key: Key | None = None
     model: str = ""
     version: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def asking(service: Service, protocol: Protocol) -> Handler:
-    """The handler of one protocol's route."""
+@final
+class Asking:
+    """The ASGI application of one protocol's routes."""
 
-    async def endpoint(request: Request) -> Response:
-        exchange: Exchange = request.scope["modelwright"]
+    def __init__(self, service: Service, protocol: Protocol) -> None:
+        self._service, self._protocol = service, protocol
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: Exchange = scope["modelwright"]
+        incoming = Incoming(scope, receive, exchange)
         try:
-            reply = await _answer(service, protocol, request, exchange)
+            reply = await _answer(self._service, self._protocol, incoming, exchange)
             if len(reply.body) >= _BIG:
-                return await asyncio.to_thread(responding, reply, request)
-            return responding(reply, request)
+                body, more = await asyncio.to_thread(packed, reply.body, exchange.headers)
+            else:
+                body, more = packed(reply.body, exchange.headers)
         except ServiceError as error:
-            return failing(protocol, error, exchange)
+            await failing(self._protocol, error, exchange)(scope, receive, send)
+            return
+        await send(_start(reply, len(body), more))
+        await send({"type": "http.response.body", "body": body})
 
-    return endpoint
+
+@final
+class Incoming:
+    """A request to a protocol's route."""
+
+    __slots__ = ("client", "headers", "path_params", "receive", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, exchange: Exchange) -> None:
+        self.scope, self.receive, self.headers = scope, receive, exchange.headers
+        self.client: str = scope["client"][0] if scope.get("client") else ""
+        self.path_params: Mapping[str, str] = scope.get("path_params", {})
+
+
+def _start(reply: Reply, size: int, more: Mapping[str, str]) -> dict[str, Any]:
+    """The head of a response, as ASGI has it."""
+    headers = [(b"content-length", b"%d" % size)]
+    if reply.media_type:
+        headers.append((b"content-type", reply.media_type.encode("latin-1")))
+    for name, value in (*reply.headers.items(), *more.items()):
+        headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
 
 
 def telling(service: Service, protocol: Protocol, route: str) -> Handler:
@@ -84,10 +123,12 @@ def failing(protocol: Protocol, error: ServiceError, exchange: Exchange) -> Resp
 
 
 async def _answer(
-    service: Service, protocol: Protocol, request: Request, exchange: Exchange
+    service: Service, protocol: Protocol, request: Incoming, exchange: Exchange
 ) -> Reply:
     limits, deadline = service.settings, _deadline(request)
-    body = await read_body(request, limits.max_body_bytes, limits.body_s)
+    body = await read_body(
+        request.scope, request.headers, request.receive, limits.max_body_bytes, limits.body_s
+    )
     content_type = request.headers.get("content-type", "")
     message = Message(body, content_type, request.path_params, request.headers)
     big = len(body) >= _BIG
@@ -111,13 +152,11 @@ async def _answer(
     return protocol.reply(answer)
 
 
-def _caller(request: Request, exchange: Exchange) -> str:
-    if exchange.key is not None:
-        return exchange.key.id
-    return request.client.host if request.client else ""
+def _caller(request: Incoming, exchange: Exchange) -> str:
+    return exchange.key.id if exchange.key is not None else request.client
 
 
-def _gone(request: Request) -> Callable[[], Awaitable[None]]:
+def _gone(request: Incoming) -> Callable[[], Awaitable[None]]:
     async def wait() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
@@ -125,7 +164,7 @@ def _gone(request: Request) -> Callable[[], Awaitable[None]]:
     return wait
 
 
-def _deadline(request: Request) -> float:
+def _deadline(request: Incoming) -> float:
     """Seconds that the caller gives in X-Deadline-Ms; 0 where it gives none.
 
     Raises:

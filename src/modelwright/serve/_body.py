@@ -11,47 +11,78 @@ from typing import TYPE_CHECKING
 from modelwright.serve.problems import ServiceError
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope
 
+WHOLE = "modelwright.whole"
+"""Set in a scope by our server (`_http.py`) once the whole body is there."""
 WORTH_PACKING = 1400
 """Answers below this many bytes fit one packet anyway."""
 
 
-async def read_body(request: Request, most: int, seconds: float) -> bytes:
+class BodyCutError(Exception):
+    """The caller left before the whole body had come."""
+
+
+async def read_body(
+    scope: Scope, headers: Mapping[str, str], receive: Receive, most: int, seconds: float
+) -> bytes:
     """The whole body, unpacked.
 
+    Args:
+        scope: of the request.
+        headers: of it, names in lower case.
+        receive: gives its parts.
+        most: bytes of it.
+        seconds: that it may take to come.
+
     Raises:
+        BodyCutError: it did not come to its end.
         ServiceError: MW-704 beyond `most` bytes, packed or unpacked; MW-705 for another encoding
             than gzip; MW-701 for broken gzip; MW-707 (408) when it takes longer than `seconds`.
     """
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
         detail = f"the content encoding {encoding[:40]!r} is not accepted"
         raise ServiceError("MW-705", detail, fix="send it plain, or as gzip")
-    declared = request.headers.get("content-length", "")
+    declared = headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > most:
         raise too_large(most)
-    try:
-        async with asyncio.timeout(seconds):
-            body = await _read(request, most)
-    except TimeoutError:
-        detail = f"the body did not arrive within {seconds:g} s"
-        raise ServiceError(
-            "MW-707", detail, fix="send it faster", status=408, headers={"Connection": "close"}
-        ) from None
+    if WHOLE in scope:  # no timer for what is there
+        body = await _read(receive, most)
+    else:
+        body = await _read_in_time(receive, most, seconds)
     if encoding == "gzip":
         return await asyncio.to_thread(unpack, body, most)
     return body
 
 
-async def _read(request: Request, most: int) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
+async def _read_in_time(receive: Receive, most: int, seconds: float) -> bytes:
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(receive, most)
+    except TimeoutError:
+        detail = f"the body did not arrive within {seconds:g} s"
+        raise ServiceError(
+            "MW-707", detail, fix="send it faster", status=408, headers={"Connection": "close"}
+        ) from None
+
+
+async def _read(receive: Receive, most: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        event = await receive()
+        if event["type"] != "http.request":
+            raise BodyCutError
+        chunk = event.get("body", b"")
         size += len(chunk)
         if size > most:
             raise too_large(most)
+        if not event.get("more_body", False) and not chunks:
+            return chunk
         chunks.append(chunk)
-    return b"".join(chunks)
+        if not event.get("more_body", False):
+            return b"".join(chunks)
 
 
 def unpack(data: bytes, most: int) -> bytes:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
+from modelwright.serve._body import WHOLE
 from modelwright.serve.problems import PROBLEM_JSON, ServiceError
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _IDLE, _HEAD, _BODY = 0, 1, 2
+_CONTINUE = b"HTTP/1.1 100"
 
 
 class _Head:
@@ -47,6 +49,31 @@ class _Head:
     def _refuse(self, code: str, detail: str, status: int) -> None:
         self.transport.write(refusal(ServiceError(code, detail, status=status)))
         self.transport.close()
+
+
+@final
+class _Joined:
+    """A transport that keeps a response's head until the body comes: one packet, one system call."""
+
+    __slots__ = ("_begun", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head, self._begun = transport, b"", False
+
+    def write(self, data: bytes) -> None:
+        if not self._begun and not data.startswith(_CONTINUE):
+            self._begun, self._head = True, data
+            return
+        self._transport.write(self._head + data)
+        self._head = b""
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+        self._transport.close()
 
 
 def bounded(settings: Settings) -> type[asyncio.Protocol]:
@@ -88,9 +115,14 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
             self._state = _BODY
             self._stop_timer()
             super().on_headers_complete()
+            if self.scope["method"] != "HEAD":  # which has no body to wait for
+                cycle: Any = self.cycle
+                cycle.transport = _Joined(self.transport)
 
         def on_message_complete(self) -> None:
             super().on_message_complete()
+            scope: Any = self.scope
+            scope[WHOLE] = True
             self._state = _IDLE
 
     return Bounded

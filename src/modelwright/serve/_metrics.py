@@ -81,6 +81,17 @@ class Metrics:
         )
         self.shadow_failures = counter("shadow_failures", "Requests it failed.", *of_model)
         self._shown: dict[tuple[str, str], list[Shown]] = {}
+        self._series: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
+
+    def answered(self, model: str, version: str, route: str, status: int, seconds: float) -> None:
+        """Count a request; its series are looked up once."""
+        key = (model, version, route, str(status))
+        series = self._series.get(key)
+        if series is None:
+            series = self.requests.labels(*key), self.request_seconds.labels(*key[:3])
+            self._series[key] = series
+        series[0].inc()
+        series[1].observe(seconds)
 
     def show(self, model: Shown) -> None:
         """Read a model's queue and readiness from now on; of two of one version the later one."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from modelwright.encoders.batches import length_of
@@ -18,6 +16,7 @@ from modelwright.engines._schema import Checker
 from modelwright.errors import did_you_mean
 from modelwright.serve._admission import Admission, QueueLimits
 from modelwright.serve._cost import CostModel
+from modelwright.serve._golden import read_golden
 from modelwright.serve._metrics import Metrics, ModelMeters
 from modelwright.serve._queue import FairQueue, Job, Row
 from modelwright.serve._runner import Runner
@@ -118,7 +117,7 @@ class ServedModel:
                 fix = did_you_mean(name[:64], known) if known else "this model takes no parameters"
                 field = f"parameters.{name[:64]}"
                 raise ServiceError("MW-702", "is not a known parameter", field=field, fix=fix)
-        fault = self._parameters.fault(dict(parameters), "parameters")
+        fault = self._parameters.fault(dict(parameters), "parameters") if parameters else None
         for index, item in enumerate(inputs):
             fault = fault or self.bundle.fault(item, f"inputs[{index}]")
             if fault is not None:
@@ -285,21 +284,6 @@ def shaped(prediction: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict
         best = sorted(scores.items(), key=lambda item: -item[1])[: int(top)] if top else scores
         answer["scores"] = dict(best)
     return answer
-
-
-def read_golden(folder: Path, most: int) -> list[dict[str, Any]]:
-    """The first rows of `golden.jsonl` (`input`, `output`, `tolerance`); [] where there is none."""
-    path = Path(folder) / "golden.jsonl"
-    if not path.is_file():
-        return []
-    rows: list[dict[str, Any]] = []
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if len(rows) == most:
-                break
-            if line.strip():
-                rows.append(json.loads(line))
-    return rows
 
 
 def _tie(row: Mapping[str, Any], expected: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("modelwright.serve")
 INLINE_BYTES = 4096
 """Texts of a request up to this size are encoded at once, in some hundred microseconds."""
-WATCH_S = 0.02
+WATCH_S = 0.1
+"""An answer that takes longer is worth the work of seeing whether anybody still waits for it."""
 
 
 class CallerLeftError(Exception):
@@ -258,13 +259,11 @@ class Service:
         job = Job(
             features, inputs, call.caller, time.monotonic(), deadline, loop, loop.create_future()
         )
-        late = loop.call_later(max(0.0, deadline - job.arrived), _late, job, seconds)
-        watch = _Watch(job, call.gone)
+        watch = _Watch(job, call.gone, seconds)
         try:
             model.submit(job)
             return await job.answer
         finally:
-            late.cancel()
             watch.stop()
             if not job.dead and job.left:
                 model.drop(job)
@@ -289,21 +288,40 @@ class Service:
 
 @final
 class _Watch:
-    """Notices that a caller left, once an answer takes long enough for it to matter."""
+    """Ends the wait for an answer at its deadline, or when the caller has left. One timer at a time.
 
-    def __init__(self, job: Job, gone: Callable[[], Awaitable[None]] | None) -> None:
-        self._job, self._gone = job, gone
+    Args:
+        job: that is waited for.
+        gone: returns when the caller has left.
+        seconds: that the caller was ready to wait.
+    """
+
+    def __init__(
+        self, job: Job, gone: Callable[[], Awaitable[None]] | None, seconds: float
+    ) -> None:
+        self._job, self._gone, self._seconds = job, gone, seconds
         self._task: asyncio.Task[None] | None = None
-        self._timer = job.loop.call_later(WATCH_S, self._start) if gone else None
+        left = job.deadline - job.arrived
+        if gone is not None and left > WATCH_S:
+            self._timer = job.loop.call_later(WATCH_S, self._start)
+        else:
+            self._timer = job.loop.call_later(max(0.0, left), self._late)
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.cancel()
         if self._task is not None:
             self._task.cancel()
 
     def _start(self) -> None:
+        left = self._job.deadline - time.monotonic()
+        self._timer = self._job.loop.call_later(max(0.0, left), self._late)
         self._task = self._job.loop.create_task(self._look())
+
+    def _late(self) -> None:
+        if not self._job.answer.done():
+            detail = f"no answer within {self._seconds:g} s"
+            fix = "allow more time in X-Deadline-Ms, or send fewer inputs"
+            self._job.answer.set_exception(ServiceError("MW-707", detail, fix=fix))
 
     async def _look(self) -> None:
         if self._gone is not None:
@@ -314,13 +332,6 @@ class _Watch:
 
 def _nobody_to_withdraw(slot: Slot, why: str) -> None:
     """Without a deployer there is never a canary."""
-
-
-def _late(job: Job, seconds: float) -> None:
-    if not job.answer.done():
-        detail = f"no answer within {seconds:g} s"
-        fix = "allow more time in X-Deadline-Ms, or send fewer inputs"
-        job.answer.set_exception(ServiceError("MW-707", detail, fix=fix))
 
 
 def _failed(model: ServedModel, error: Exception, request_id: str) -> ServiceError:

@@ -10,20 +10,20 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
 import time
-import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, final
 
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 
 from modelwright import plugs
 from modelwright.serve import _feedback
-from modelwright.serve._asking import Exchange, asking, failing, telling
+from modelwright.serve._asking import Asking, Exchange, failing, telling
+from modelwright.serve._body import BodyCutError
 from modelwright.serve._logs import log_request
 from modelwright.serve._reading import reading
 from modelwright.serve._service import CallerLeftError, Service
@@ -68,7 +68,7 @@ def create_app(bundles: Sequence[Bundle], settings: Settings | None = None) -> A
     for protocol in _protocols(settings):
         asked = (protocol.route, *protocol.also)
         protocols.update(dict.fromkeys((*asked, *protocol.tells), protocol))
-        routes += [Route(path, asking(service, protocol), methods=["POST"]) for path in asked]
+        routes += [Route(path, Asking(service, protocol), methods=["POST"]) for path in asked]
         routes += [Route(path, telling(service, protocol, path)) for path in protocol.tells]
     routes.append(Route(_feedback.ROUTE, _feedback.feedback(service), methods=["POST"]))
     documents = [protocol.document() for protocol in set(protocols.values())]
@@ -106,7 +106,7 @@ class Envelope:
         scopes: Mapping[str, str],
     ) -> None:
         self.app, self.routes, self.service, self.protocols = app, routes, service, protocols
-        self._scopes = scopes
+        self._scopes, self._ids = scopes, _new_ids()
         self._exact = {route.path: route for route in routes if "{" not in route.path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +114,9 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         began, status = time.monotonic(), CLIENT_LEFT
-        exchange = scope["modelwright"] = Exchange(_request_id(scope), began)
+        headers = _headers(scope)
+        request_id = _sane_id(headers) or next(self._ids)
+        exchange = scope["modelwright"] = Exchange(request_id, began, headers=headers)
         route = self._find(scope)
         path = route.path if route else OTHER
 
@@ -135,7 +137,7 @@ class Envelope:
             await answer(scope, receive, send_on)
         except ServiceError as error:
             await self._problem(error, exchange, path)(scope, receive, send_on)
-        except (ClientDisconnect, CallerLeftError):
+        except (BodyCutError, CallerLeftError):
             status = CLIENT_LEFT
         except Exception:  # noqa: BLE001 - the last net: MW-709, and the service goes on
             fields = {"request_id": exchange.request_id, "route": path}
@@ -162,7 +164,7 @@ class Envelope:
         keys = self.service.keys
         if keys is not None and not path.startswith(OPEN):
             exchange.key = keys.check(
-                _headers(scope), self._scopes.get(path, "" if path == OTHER else "predict")
+                exchange.headers, self._scopes.get(path, "" if path == OTHER else "predict")
             )
             keys.spend(exchange.key, 0)
 
@@ -187,9 +189,7 @@ class Envelope:
         return Response(body, error.status, headers=headers, media_type=PROBLEM_JSON)
 
     def _count(self, exchange: Exchange, path: str, status: int, seconds: float) -> None:
-        metrics, key = self.service.metrics, (exchange.model, exchange.version, path)
-        metrics.requests.labels(*key, str(status)).inc()
-        metrics.request_seconds.labels(*key).observe(seconds)
+        self.service.metrics.answered(exchange.model, exchange.version, path, status, seconds)
         if self.service.settings.access_log:
             log_request(
                 seconds,
@@ -206,13 +206,22 @@ def _allowed(route: Route, scope: Scope) -> bool:
     return scope["method"] in (route.methods or ())
 
 
-def _request_id(scope: Scope) -> str:
-    """The caller's X-Request-Id where it is harmless, else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _SANE_ID.fullmatch(text := value.decode("latin-1")):
-            return text
-    return uuid.uuid4().hex
+def _sane_id(headers: Mapping[str, str]) -> str:
+    """The caller's X-Request-Id where it is harmless, or ""."""
+    given = headers.get("x-request-id", "")
+    return given if _SANE_ID.fullmatch(given) else ""
+
+
+def _new_ids() -> Iterator[str]:
+    """128 random bits each; the system is asked for many at once, since asking it lets go of the
+    interpreter's lock, and to get that back may take a millisecond under load."""
+    while True:
+        some = os.urandom(16 * 256).hex()
+        yield from (some[start : start + 32] for start in range(0, len(some), 32))
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    """By name; the first of repeated ones."""
+    return {
+        name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"][::-1]
+    }

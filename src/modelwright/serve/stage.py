@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from modelwright.runtime.libraries import require_all
 from modelwright.runtime.progress import say
 from modelwright.serve._keys import KeyRing
 from modelwright.serve._logs import log_to_stderr
+from modelwright.serve._supervising import Line
 from modelwright.serve._tls import Certificate
 from modelwright.serve.settings import Settings
 
@@ -35,13 +35,47 @@ REQUIRES = {
 INTERRUPTED = 130
 
 
-def run(bundles: Sequence[Bundle], settings: Settings, *, as_json: bool = False) -> int:
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The sockets of a service: bound, not yet listening.
+
+    Attributes:
+        main: of the routes.
+        admin: of the admin routes, where they are wanted.
+    """
+
+    main: socket.socket
+    admin: socket.socket | None
+
+    @classmethod
+    def bound(cls, settings: Settings) -> Ports:
+        """Raises `UserError` MW-710 for a port that can't be taken."""
+        main = bind(settings.host, settings.port)
+        if settings.admin_port is None:
+            return cls(main, None)
+        return cls(main, bind(settings.admin_host, settings.admin_port))
+
+    def sockets(self) -> list[socket.socket]:
+        """All of them."""
+        return [one for one in (self.main, self.admin) if one is not None]
+
+
+def run(
+    bundles: Sequence[Bundle],
+    settings: Settings,
+    *,
+    as_json: bool = False,
+    ports: Ports | None = None,
+    line: Line | None = None,
+) -> int:
     """Serve until SIGTERM (returns 0) or SIGINT (returns 130).
 
     Args:
         bundles: opened bundles; they are closed when the service has drained.
         settings: where to listen, and every limit.
         as_json: print one JSON line on stdout when ready.
+        ports: bound before; as `settings` say when not given.
+        line: to the parent process, where there is one that replaces this one.
 
     Raises:
         UserError: see `checked`; MW-710 when the port can't be taken, MW-801 without the extra
@@ -50,7 +84,7 @@ def run(bundles: Sequence[Bundle], settings: Settings, *, as_json: bool = False)
     """
     require_all(REQUIRES)
     certificate = checked(settings)
-    listener = bind(settings.host, settings.port)
+    ports = ports or Ports.bound(settings)
     import prometheus_client
 
     from modelwright.serve.app import Envelope, create_app
@@ -63,7 +97,8 @@ def run(bundles: Sequence[Bundle], settings: Settings, *, as_json: bool = False)
     state = app.service.state()
     if not state["ready"]:
         app.service.close(timeout=5)
-        listener.close()
+        for one in ports.sockets():
+            one.close()
         raise GateError(
             "MW-603",
             "; ".join(f"{name}: {why}" for name, why in state["reasons"].items()),
@@ -71,40 +106,27 @@ def run(bundles: Sequence[Bundle], settings: Settings, *, as_json: bool = False)
             fix="run `mw verify BUNDLE`, then serve another variant or package again",
         )
     scheme = "https" if certificate else "http"
-    url = _url(scheme, settings.host, listener.getsockname()[1])
+    url = _url(scheme, settings.host, ports.main.getsockname()[1])
     admin = _admin(app.service, settings)
-    said = {} if admin is None else {"admin": _url(scheme, settings.admin_host, admin.port)}
-    return _serve(
-        app, settings, listener, certificate, admin, lambda: _announce(url, app, as_json, said)
-    )
+    said: dict[str, str] = {}
+    if ports.admin is not None:
+        said["admin"] = _url(scheme, settings.admin_host, ports.admin.getsockname()[1])
+    process = Process(settings, ports, certificate, line)
+    return process.serve(app, admin, lambda: _announce(url, app, as_json, said))
 
 
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """The admin application and where it listens."""
-
-    app: Any
-    listener: socket.socket
-
-    @property
-    def port(self) -> int:
-        return self.listener.getsockname()[1]
-
-
-def _admin(service: Service, settings: Settings) -> Admin | None:
-    """What was served besides the stable versions is loaded again, with or without a port."""
+def _admin(service: Service, settings: Settings) -> Any:
+    """The admin application, or None; what was served besides the stable versions is loaded again,
+    with or without it."""
     if settings.state is None and settings.admin_port is None:
         return None
-    from modelwright.engines import Bundle
     from modelwright.serve._admin import create_admin
     from modelwright.serve._deploying import Deployer, read_state
+    from modelwright.serve._opening import open_verified
 
-    deployer = Deployer(service, Bundle.open, settings.bundles or Path(), settings.state)
+    deployer = Deployer(service, open_verified, settings.bundles or Path(), settings.state)
     deployer.restore(read_state(settings.state))
-    if settings.admin_port is None:
-        return None
-    listener = bind(settings.admin_host, settings.admin_port)
-    return Admin(create_admin(service, deployer), listener)
+    return None if settings.admin_port is None else create_admin(service, deployer)
 
 
 def checked(settings: Settings) -> Certificate | None:
@@ -213,66 +235,47 @@ def _config(app: Any, settings: Settings, certificate: Certificate | None) -> An
     return config
 
 
-def _serve(
-    app: Any,
-    settings: Settings,
-    listener: socket.socket,
-    certificate: Certificate | None,
-    admin: Admin | None,
-    started: Callable[[], None],
-) -> int:
-    import uvicorn
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The serving process: where it listens, and who replaces it."""
 
-    config = _config(app, settings, certificate)
-    stopped_by: list[signal.Signals] = []
+    settings: Settings
+    ports: Ports
+    certificate: Certificate | None
+    line: Line | None
 
-    class Beside(uvicorn.Server):
-        """The admin port's; it ends when the other one does."""
+    def serve(self, app: Any, admin: Any, announce: Callable[[], None]) -> int:
+        """Serve until asked to stop, and return the exit code."""
+        from modelwright.serve._server import Beside, Hooks, Main
 
-        @contextlib.contextmanager
-        def capture_signals(self) -> Generator[None, None, None]:
-            yield
+        config = _config(app, self.settings, self.certificate)
+        beside = None
+        if self.ports.admin is not None:
+            beside = Beside(_config(admin, self.settings, self.certificate)), self.ports.admin
+        tasks: list[asyncio.Task[None]] = []
 
-    beside = Beside(_config(admin.app, settings, certificate)) if admin else None
+        def started() -> None:
+            if self.certificate is not None:
+                tasks.append(asyncio.create_task(self.certificate.watch()))
+            if self.line is not None:
+                self.line.ready(main.stop)
+            announce()
 
-    class Main(uvicorn.Server):
-        """uvicorn with our signals: it would die of the signal instead of returning."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Generator[None, None, None]:
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self.stop, number)
-            yield
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            try:
-                await super().startup(sockets)
-            except OSError as error:  # another process began to listen since we bound
-                raise _port_taken(settings.host, settings.port, error) from error
-            if certificate is not None:
-                self.watching = asyncio.create_task(certificate.watch())
-            if admin is not None and beside is not None:
-                self.serving = asyncio.create_task(beside.serve([admin.listener]))
-            started()
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            if beside is not None:
-                beside.should_exit = True
-                await self.serving
-            await super().shutdown(sockets)
-
-        def stop(self, number: signal.Signals) -> None:
+        def stopping() -> None:
             app.service.draining = True
-            if stopped_by:
-                self.force_exit = True
-            stopped_by.append(number)
-            self.should_exit = True
+            if self.line is not None:
+                self.line.stopping()
 
-    factory = config.get_loop_factory()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(Main(config).serve([listener]))
-    return INTERRUPTED if stopped_by and stopped_by[0] == signal.SIGINT else 0
+        main = Main(config, Hooks(started, stopping), beside)
+        try:
+            with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+                runner.run(main.serve([self.ports.main]))
+        except OSError as error:
+            if main.started:
+                raise
+            # another process began to listen since we bound
+            raise _port_taken(self.settings.host, self.settings.port, error) from error
+        return INTERRUPTED if main.stopped_by[:1] == [signal.SIGINT] else 0
 
 
 def _announce(url: str, app: Any, as_json: bool, more: dict[str, str]) -> None:

@@ -6,8 +6,10 @@ have a long record of denial of service by regular expressions and endless parts
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message as Headers
+from functools import lru_cache
 
 from modelwright.serve.problems import ServiceError
 
@@ -23,7 +25,8 @@ class Part:
     data: bytes
 
 
-def header_parameters(value: str) -> tuple[str, dict[str, str]]:
+@lru_cache(maxsize=64)
+def header_parameters(value: str) -> tuple[str, Mapping[str, str]]:
     """`a/b; x="y"` to ("a/b", {"x": "y"}), in lower case but for the values."""
     headers = Headers()
     headers["content-type"] = value.replace("\r", " ").replace("\n", " ")

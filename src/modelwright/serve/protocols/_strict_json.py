@@ -22,7 +22,7 @@ def loads(body: bytes, max_depth: int) -> Any:
     except UnicodeDecodeError as error:
         raise _malformed(f"byte {error.start} of the body is not UTF-8", "send UTF-8") from error
     try:
-        value = json.loads(text, object_pairs_hook=_members, parse_constant=_constant)
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise _malformed(f"not JSON: {error.msg} at {place}", "send valid JSON") from error
@@ -53,6 +53,9 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _constant(name: str) -> Any:
     raise _RefusedError(f"{name} is not JSON; numbers must be finite")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant)
 
 
 def _inspect(value: Any, max_depth: int) -> None:

@@ -120,5 +120,8 @@ def _wrong(field: str, detail: str, fix: str) -> ServiceError:
     return ServiceError("MW-702", detail, field=field, fix=fix)
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()

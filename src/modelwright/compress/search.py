@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from modelwright.compress.certifying import PROOF_SECONDS
 from modelwright.compress.choosing import chance, figure, objective
 from modelwright.compress.course import Course, Front
 from modelwright.compress.depth import kept_layers
@@ -56,7 +57,10 @@ FINALIST_FORMS = 2
 PILOT_ROWS = 1_500
 """Rows of the first lesson, which only tells how long a row takes."""
 MOST_EPOCHS, LEAST_EPOCHS, MOST_LESSONS = 12.0, 2.0, 4
-RESERVE_SHARE, RESERVE_LEAST = 0.12, 30.0
+RESERVE_SHARE, RESERVE_MOST, RESERVE_LEAST = 0.12, 0.25, 30.0
+"""Of the budget, and seconds, that are kept for the proof."""
+PROOF_PASSES = 4
+"""Times that the certification rows are answered about as slowly as by the teacher."""
 SLACK_POINTS = 1.0
 """Beyond the limit: what a form may lose and still be tried on taught networks."""
 LIKELY, HOPELESS = 0.5, 0.02
@@ -118,8 +122,14 @@ class Search:
 
     def _room(self, seconds: float) -> bool:
         """Whether something of this length fits in before proof and packaging."""
-        reserve = max(RESERVE_LEAST, RESERVE_SHARE * self._session.budget)
-        return self._session.left - reserve > seconds
+        return self._session.left - self._reserve > seconds
+
+    @property
+    def _reserve(self) -> float:
+        """Seconds for what follows the search: answers of the certification rows, and the race."""
+        budget, rows = self._session.budget, len(self._session.certification)
+        proof = RESERVE_LEAST + PROOF_PASSES * rows * self._session.row_seconds + PROOF_SECONDS
+        return max(RESERVE_LEAST, RESERVE_SHARE * budget, min(proof, RESERVE_MOST * budget))
 
     # -- before anything is trained -----------------------------------------------------------------
     def _cut_vocabulary(self) -> None:
@@ -394,8 +404,7 @@ class Search:
 
     def _epochs(self, shape: Shape, lessons: int) -> float:
         """Epochs for which there is time, if as many lessons follow."""
-        reserve = max(RESERVE_LEAST, RESERVE_SHARE * self._session.budget)
-        left = (self._session.left - reserve) / lessons
+        left = (self._session.left - self._reserve) / lessons
         each = self.lesson_seconds * _share(shape, self._depth)
         return min(MOST_EPOCHS, max(0.5, round(left / max(each, 1e-3), 1)))
 

@@ -99,6 +99,7 @@ class Session:
         certification: rows for the proof.
         probe: the calls that latency is measured at.
         before: seconds that earlier, cut-off processes spent.
+        row_seconds: that the teacher takes for a row; known once it answered the tuning rows.
     """
 
     request: CompressRequest
@@ -107,6 +108,7 @@ class Session:
     certification: list[Row]
     probe: list[Call]
     before: float = 0.0
+    row_seconds: float = 0.0
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -134,7 +136,10 @@ class Session:
     @cached_property
     def answers(self) -> Part:
         """The teacher on the tuning rows."""
-        return self.part(self.teacher, self.tuning)
+        began = time.perf_counter()
+        found = self.part(self.teacher, self.tuning)
+        self.row_seconds = (time.perf_counter() - began) / len(self.tuning)
+        return found
 
     def part(self, model: Any, rows: list[Row]) -> Part:
         """A model on some rows."""

@@ -70,6 +70,7 @@ class Server:
         body: of a request with one text.
         ready: path that answers 200 when the model can.
         peer: its environment; None for ours.
+        deadline: header that says in how many milliseconds an answer is worth something.
     """
 
     title: str
@@ -78,12 +79,14 @@ class Server:
     body: Callable[[str], Any]
     ready: str
     peer: Peer | None = None
+    deadline: str = ""
 
-    def request(self, text: str, port: int) -> bytes:
-        """The bytes on the wire of a request with one text."""
+    def request(self, text: str, port: int, within_ms: int = 0) -> bytes:
+        """The bytes on the wire of a request with one text; `within_ms` is told who listens."""
         body = json.dumps(self.body(text), ensure_ascii=False).encode()
+        told = f"{self.deadline}: {within_ms}\r\n" if self.deadline and within_ms else ""
         head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{told}"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
@@ -129,7 +132,7 @@ PEERS = (
 )  # fmt: skip
 OURS = Server(
     "mw serve", ("-m", "modelwright", "serve", "{bundle}", "--variant", "{variant}", "--port", "{port}"),
-    "/v1/predict", ours, "/health/ready",
+    "/v1/predict", ours, "/health/ready", deadline="X-Deadline-Ms",
 )  # fmt: skip
 
 

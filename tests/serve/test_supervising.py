@@ -136,16 +136,17 @@ def test_an_event_loop_that_stands_still_is_replaced(tmp_path: Path):
         assert ask(first["url"]).status_code == 200
 
 
-def test_sigterm_to_the_parent_answers_what_runs_refuses_the_rest_and_exits_0(tmp_path: Path):
+@pytest.mark.parametrize("to", ["the parent", "the serving process"])
+def test_sigterm_answers_what_runs_refuses_the_rest_and_exits_0(to: str, tmp_path: Path):
     with service(tmp_path, seconds=1.0) as (process, first):
         waiting, found = in_background(first["url"], "hello")
         until_taken(first["url"])
-        process.send_signal(signal.SIGTERM)
-        address = first["url"].removeprefix("http://").split(":")
+        os.kill(process.pid if to == "the parent" else first["pid"], signal.SIGTERM)
+        host, port = first["url"].removeprefix("http://").split(":")
         refused = False
         while not refused:
             try:
-                socket.create_connection((address[0], int(address[1]))).close()
+                socket.create_connection((host, int(port))).close()
             except ConnectionRefusedError:
                 refused = True
         waiting.join()

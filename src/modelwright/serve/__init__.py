@@ -9,12 +9,14 @@ bytes ─ protocols/ ─▶ PredictRequest ─ check, admit, encode ─▶ queue
 
 app.py         request ids, keys, errors, metrics; with _asking.py, _reading.py, _feedback.py and
                _body.py all that knows HTTP
-stage.py       the process: socket, signals, drain; _http.py and _tls.py are its connections
+stage.py       the process: sockets, drain; _server.py, _http.py and _tls.py are its connections
+_supervising.py  its parent, which replaces it
+_opening.py    bundles by their digests, calls side by side where that is faster
 _keys.py       who may ask for what, and how much
 _service.py    which model, is it ready, ask it, until when
 _rollout.py    the versions of a name: stable, canary, shadow
 _deploying.py  changes them while they answer; _admin.py is asked to
-_model.py      one bundle: what it accepts, its self-test, its worker
+_model.py      one bundle: what it accepts, its self-test with _golden.py, its worker
 _admission.py  what a model takes on at once
 _queue.py      which rows run next
 _cost.py       what calls take, learned from calls

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.artifacts.bundle import changed_files, read_bundle
 from modelwright.errors import UserError
-from modelwright.runtime.machine import cores
+from modelwright.runtime.machine import cores, trim_heap
 from modelwright.serve._golden import read_golden
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def choose_streams(bundle: Bundle, streams: int) -> None:
         bundle.run_by(other)
     else:
         other.close()
+    trim_heap()
 
 
 def _rate(run: Callable[[Sequence[Any]], Any], rows: Sequence[Any], callers: int) -> float:

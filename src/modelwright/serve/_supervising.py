@@ -114,7 +114,7 @@ class _Parent:
                 code = self._once()
                 if code >= 0:
                     return code
-                _LOG.error("the serving process died of %s", signal.Signals(-code).name)
+                _LOG.error("the serving process died of %s", signal.strsignal(-code))
                 quick = quick + 1 if time.monotonic() - began < SOON_S else 0
                 pause = min(LONGEST_PAUSE_S, 0.1 * 2**quick) if quick > 1 else 0.0
                 if not self._ready or self._stopping or self._stopped_within(pause):
@@ -140,6 +140,8 @@ class _Parent:
             sys.exit(self._serve(Line(theirs)))
         theirs.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)
+        if self._stopping:  # asked while there was no child to pass it on to
+            os.kill(self._child, signal.SIGTERM)
         with ours:
             self._watch(ours)
         _, status = os.waitpid(self._child, 0)

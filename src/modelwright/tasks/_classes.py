@@ -148,10 +148,9 @@ def probabilities(logits: Sequence[np.ndarray], spec: TaskSpec) -> np.ndarray:
 def decode_classes(logits: Sequence[np.ndarray], spec: TaskSpec) -> list[Prediction]:
     """The best class with its probability, or every class over the threshold."""
     found: list[Prediction] = []
-    for row in probabilities(logits, spec):
-        scores = {
-            name: round(float(value), 6) for name, value in zip(spec.labels, row, strict=True)
-        }
+    rows = probabilities(logits, spec)
+    for row, rounded in zip(rows, rows.round(6).tolist(), strict=True):
+        scores = dict(zip(spec.labels, rounded, strict=True))
         if spec.multi_label:
             chosen = [name for name, value in scores.items() if value >= THRESHOLD]
             found.append({"labels": chosen, "score": max(scores.values()), "scores": scores})

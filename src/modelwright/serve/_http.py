@@ -70,8 +70,8 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             idle, self._begun = self._state == _IDLE, 0
             super().data_received(data)
-            if self._state == _BODY or (self._state == _IDLE and self._begun):
-                return
+            if self._state == _BODY or (self._state == _IDLE and (self._begun or not idle)):
+                return  # what came is of a body, or ends a request
             if self._timer is None:
                 self._set_timer(settings.head_s)
             if not self._begun or (idle and self._begun == 1):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from modelwright.serve._body import packed, read_body
 from modelwright.serve._keys import Key
 from modelwright.serve._reading import Handler
 from modelwright.serve._service import Call, Service
+from modelwright.serve._stages import Stages
 from modelwright.serve.problems import ServiceError
 from modelwright.serve.protocols import Answer, Message, Protocol, Reply
 
@@ -31,6 +33,8 @@ class Exchange:
         key: whose it is, where keys are asked for.
         model: the model that it means, once that is known.
         version: of that model.
+        stages: where its time goes.
+        trace_id: of the trace that it belongs to, if any.
     """
 
     request_id: str
@@ -38,6 +42,8 @@ class Exchange:
     key: Key | None = None
     model: str = ""
     version: str = ""
+    stages: Stages = field(default_factory=Stages)
+    trace_id: str = ""
 
 
 def asking(service: Service, protocol: Protocol) -> Handler:
@@ -90,8 +96,9 @@ async def _answer(
     body = await read_body(request, limits.max_body_bytes, limits.body_s)
     content_type = request.headers.get("content-type", "")
     message = Message(body, content_type, request.path_params, request.headers)
-    big = len(body) >= _BIG
+    big, began = len(body) >= _BIG, time.monotonic()
     parsed = await asyncio.to_thread(protocol.parse, message) if big else protocol.parse(message)
+    exchange.stages.note("parse", began)
     service.charge(exchange.key, len(parsed.inputs))
     model = service.find(parsed.model, parsed.version, exchange.request_id)
     exchange.model, exchange.version = model.name, model.version
@@ -102,13 +109,19 @@ async def _answer(
         exchange.request_id,
         deadline,
         _gone(request),
+        exchange.stages,
+        exchange.trace_id,
     )
-    model, predictions = await service.predict(model, parsed, call)
-    exchange.version = model.version
-    answer = Answer(model.name, model.version, predictions, exchange.request_id, parsed.context)
-    if len(predictions) >= _MANY:
-        return await asyncio.to_thread(protocol.reply, answer)
-    return protocol.reply(answer)
+    try:
+        model, predictions = await service.predict(model, parsed, call)
+        exchange.version, began = model.version, time.monotonic()
+        answer = Answer(model.name, model.version, predictions, exchange.request_id, parsed.context)
+        many = len(predictions) >= _MANY
+        reply = await asyncio.to_thread(protocol.reply, answer) if many else protocol.reply(answer)
+        exchange.stages.note("encode", began)
+        return reply
+    finally:
+        model.meters.pass_through(exchange.stages)
 
 
 def _caller(request: Request, exchange: Exchange) -> str:

@@ -97,6 +97,22 @@ def test_an_endless_head_is_431(port: int, head: bytes):
         assert (status, json.loads(body)["code"]) == (431, "MW-704")
 
 
+def test_a_long_head_that_comes_at_once_with_its_body_is_431(port: int):
+    head, body = WHOLE.split(b"\r\n\r\n")
+    long = head + b"\r\nX-Long: " + b"a" * 5000 + b"\r\n\r\n" + body
+    status, said = talk(port, long)
+    assert (status, json.loads(said)["code"]) == (431, "MW-704")
+    assert talk(port, WHOLE)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\na b: c\r\n\r\n"]
+)
+def test_what_is_no_http_is_400_in_our_own_form(port: int, sent: bytes):
+    status, said = talk(port, sent)
+    assert (status, json.loads(said)["code"]) == (400, "MW-701")
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /health/live HT", b"POST / HTTP/1.1\r\nHost: a\r\n"])
 def test_a_head_that_does_not_come_is_408(port: int, sent: bytes):
     status, body = talk(port, sent)

@@ -114,12 +114,12 @@ def answer(http: httpx.Client) -> Any:
 
 
 def holds(live: Running) -> dict[str, float]:
-    """What the process holds."""
-    process = Path(f"/proc/{live.process.pid}")
+    """What its processes hold."""
+    processes = [Path(f"/proc/{pid}") for pid in live.processes()]
     return {
         "memory_mb": round(live.memory_mb(), 1),
-        "files": len(list((process / "fd").iterdir())),
-        "threads": len(list((process / "task").iterdir())),
+        "files": sum(len(list((one / "fd").iterdir())) for one in processes),
+        "threads": sum(len(list((one / "task").iterdir())) for one in processes),
     }
 
 

@@ -28,12 +28,14 @@ class Peer:
         title: as rows call it.
         packages: what pip installs.
         given: how the model reaches it.
+        torch: whether it needs torch.
     """
 
     name: str
     title: str
     packages: tuple[str, ...]
     given: str
+    torch: bool = True
 
 
 GRAPH = "the fp32 ONNX graph that we export (BERT, mean pooling, linear head), with its config.json"
@@ -71,7 +73,7 @@ def install(peer: Peer) -> str:
     pip = [str(python_of(peer)), "-m", "pip", "install", "-q"]
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(folder)],
-        [*pip, TORCH],
+        *([[*pip, TORCH]] if peer.torch else []),
         [*pip, *peer.packages],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -23,12 +23,12 @@ ROOT = HERE.parent
 SOURCE = ROOT / "src"
 
 
-def arguments(doc: str | None, quick: str) -> argparse.ArgumentParser:
-    """A parser with the arguments that every program has."""
+def arguments(doc: str | None, quick: str, *, data: bool = True) -> argparse.ArgumentParser:
+    """A parser with the arguments that every program has; `data`: whether it reads data sets."""
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
+    parser.add_argument("--data", type=Path, required=data, help="folder with the data sets")
     parser.add_argument("--json", type=Path, required=True, help="where the result is written")
     parser.add_argument("--quick", action="store_true", help=quick)
     return parser

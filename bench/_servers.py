@@ -150,9 +150,13 @@ class Running:
     ready_seconds: float
     process: subprocess.Popen[bytes]
 
+    def processes(self) -> list[int]:
+        """Its first process and all that it started."""
+        return _family(self.process.pid)
+
     def memory_mb(self) -> float:
         """Memory of the service's processes, shared pages counted once (PSS)."""
-        return sum(_memory(pid) for pid in _family(self.process.pid)) / 1024
+        return sum(_memory(pid) for pid in self.processes()) / 1024
 
 
 def missing(server: Server, only_installed: bool) -> str:

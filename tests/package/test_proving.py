@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from modelwright import plugs
 from modelwright.formats import Draft
 from modelwright.package import proving
-from modelwright.package.proving import Reference, disagreement, parity, speed
+from modelwright.package.proving import Reference, disagreement, parity, speed, vector_parity
 from modelwright.tasks import TaskSpec
 
 TASK = plugs.load("task", "text-classification").cls(TaskSpec(labels=("a", "b")))
@@ -65,6 +66,31 @@ def test_a_form_that_may_differ_is_judged_by_quality_and_not_here() -> None:
 def test_logits_that_are_no_numbers_are_refused(where: str) -> None:
     found, _ = parity(Answering(**{where: float("nan")}), reference())
     assert "nan" in disagreement(EXACT, {**found, "agreement": 1.0})
+
+
+class Pointing:
+    """A variant or a network whose vectors are turned by an angle."""
+
+    def __init__(self, angle: float = 0.0, dimensions: int = 2) -> None:
+        self.angle, self.dimensions = angle, dimensions
+
+    def vectors(self, features: Sequence[dict[str, Any]]) -> list[np.ndarray]:
+        turned = [feature["example"] + self.angle for feature in features]
+        return [3 * np.array([np.cos(one), np.sin(one)], np.float32) for one in turned]
+
+
+@pytest.mark.parametrize(("angle", "refused"), [(0.0, False), (0.01, False), (0.1, True)])
+def test_vectors_that_point_elsewhere_are_refused(angle: float, refused: bool) -> None:
+    found, _ = parity(Answering(), reference())
+    found |= vector_parity(Pointing(angle), Pointing(), reference())
+    assert found["dimensions"] == 2
+    assert found["vectors_min_cosine"] == pytest.approx(np.cos(angle), abs=1e-5)
+    assert ("vectors point elsewhere" in disagreement(EXACT, found)) is refused
+    assert disagreement(replace(EXACT, exact=False), found) == ""
+
+
+def test_a_variant_without_vectors_is_judged_by_its_logits_alone() -> None:
+    assert vector_parity(Pointing(dimensions=0), Pointing(), reference()) == {}
 
 
 def test_speed_is_measured_for_each_batch_at_two_lengths(monkeypatch: pytest.MonkeyPatch) -> None:

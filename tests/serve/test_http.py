@@ -48,22 +48,27 @@ def port() -> Iterator[int]:
 def talk(port: int, *parts: bytes) -> tuple[int, bytes]:
     """Send the parts, then read until the other side closes or an answer is whole."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        return answered(raw, *parts)
+
+
+def answered(raw: socket.socket, *parts: bytes) -> tuple[int, bytes]:
+    """The same on a connection that is open."""
+    try:
+        for part in parts:
+            raw.sendall(part)
+    except OSError:
+        pass
+    data = b""
+    while True:
         try:
-            for part in parts:
-                raw.sendall(part)
-        except OSError:
-            pass
-        data = b""
-        while True:
-            try:
-                chunk = raw.recv(65536)
-            except ConnectionResetError:
-                break
-            data += chunk
-            head, _, body = data.partition(b"\r\n\r\n")
-            size = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-l")]
-            if not chunk or (size and len(body) >= int(size[0].split(b":")[1])):
-                break
+            chunk = raw.recv(65536)
+        except ConnectionResetError:
+            break
+        data += chunk
+        head, _, body = data.partition(b"\r\n\r\n")
+        size = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-l")]
+        if not chunk or (size and len(body) >= int(size[0].split(b":")[1])):
+            break
     return int(data.split(b" ")[1]) if data else 0, data.partition(b"\r\n\r\n")[2]
 
 
@@ -92,10 +97,36 @@ def test_an_endless_head_is_431(port: int, head: bytes):
         assert (status, json.loads(body)["code"]) == (431, "MW-704")
 
 
+def test_a_long_head_that_comes_at_once_with_its_body_is_431(port: int):
+    head, body = WHOLE.split(b"\r\n\r\n")
+    long = head + b"\r\nX-Long: " + b"a" * 5000 + b"\r\n\r\n" + body
+    status, said = talk(port, long)
+    assert (status, json.loads(said)["code"]) == (431, "MW-704")
+    assert talk(port, WHOLE)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET\r\n\r\n", b"POST / HTTP/1.1\r\na b: c\r\n\r\n"]
+)
+def test_what_is_no_http_is_400_in_our_own_form(port: int, sent: bytes):
+    status, said = talk(port, sent)
+    assert (status, json.loads(said)["code"]) == (400, "MW-701")
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /health/live HT", b"POST / HTTP/1.1\r\nHost: a\r\n"])
 def test_a_head_that_does_not_come_is_408(port: int, sent: bytes):
     status, body = talk(port, sent)
     assert (status, json.loads(body)["code"]) == (408, "MW-707")
+
+
+def test_the_last_piece_of_a_body_is_no_long_head(port: int):
+    large = json.dumps({"inputs": ["hello " * 2000] * 5}).encode()
+    request = WHOLE.replace(BODY, large).replace(b"%d" % len(BODY), b"%d" % len(large), 1)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+        for start, end in ((0, 1000), (1000, 30_000), (30_000, len(request))):
+            raw.sendall(request[start:end])
+            time.sleep(0.05)  # so that it comes in pieces
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_requests_after_each_other_and_large_bodies_are_no_long_heads(port: int):
@@ -130,15 +161,13 @@ def test_further_connections_are_closed():
     with served(Settings(max_connections=2)) as port:
         kept = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(2)]
         for one in kept:
-            one.sendall(WHOLE)
-            assert one.recv(65536).startswith(b"HTTP/1.1 200")
+            assert answered(one, WHOLE)[0] == 200
         with socket.create_connection(("127.0.0.1", port), timeout=20) as third:
             try:
                 third.sendall(WHOLE)
                 assert third.recv(100) == b""
             except ConnectionError:
                 pass
-        kept[0].sendall(WHOLE)
-        assert kept[0].recv(65536).startswith(b"HTTP/1.1 200")
+        assert answered(kept[0], WHOLE)[0] == 200
         for one in kept:
             one.close()

@@ -57,7 +57,7 @@ def test_only_the_probes_answer_without_a_key(file: Path):
                     assert response.status_code in (200, 204)
                 else:
                     assert response.status_code == 401, (method, path)
-                    assert response.headers["www-authenticate"].startswith("Bearer")
+                    assert response.headers["www-authenticate"].startswith("Basic")
         told(opened.get("/nothing"), 401, "MW-708")
         told(opened.get("/openapi.json"), 401, "MW-708")
 

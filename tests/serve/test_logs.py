@@ -21,7 +21,10 @@ SECRET = "my card 4111 is lost"
 @pytest.fixture(autouse=True)
 def _loggers() -> Iterator[None]:
     """Loggers as they were, whatever a test sets up."""
-    found = [logging.getLogger(name) for name in ("modelwright.serve", "modelwright.traffic")]
+    found = [
+        logging.getLogger(name)
+        for name in ("modelwright.serve", "modelwright.traffic", "opentelemetry")
+    ]
     before = [(one, one.handlers, one.level, one.propagate) for one in found]
     yield
     for one, handlers, level, propagate in before:

@@ -50,9 +50,7 @@ def test_a_changed_file_is_refused_at_the_start_and_by_the_admin_port(what: str,
     with pytest.raises(UserError, match="MW-602"):
         open_verified(bundle, "onnx-int8")
     service = Service([FakeBundle()], Settings())
-    deployer = Deployer(
-        service, lambda path: open_verified(path, "onnx-int8"), bundle.parent, None
-    )
+    deployer = Deployer(service, lambda path: open_verified(path, "onnx-int8"), bundle.parent, None)
     name = Bundle.open(bundle, "onnx-fp32").manifest["name"]
     with pytest.raises(ServiceError, match="MW-602"):
         asyncio.run(deployer.load(name, "changed", "stable", 0.0))

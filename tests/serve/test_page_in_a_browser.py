@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelwright.serve import create_app
+from modelwright.serve import Settings, create_app
+from modelwright.serve._keys import new_key, write_keys
 from modelwright.serve.stage import bind
 from modelwright.testing.doubles import FakeBundle
 
@@ -27,12 +29,18 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("bundles"), Settings()) as found:
+        yield found
+
+
+@contextmanager
+def served(folder: Path, settings: Settings) -> Iterator[str]:
     import uvicorn
 
     tagger = FakeBundle(task="token-classification", name="tagger")
-    bundles = [FakeBundle(name="intents").save(tmp_path_factory.mktemp("a")), tagger]
+    bundles = [FakeBundle(name="intents").save(folder / "intents"), tagger]
     listener = bind("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(bundles), log_level="error", ws="none")
+    config = uvicorn.Config(create_app(bundles, settings), log_level="error", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
@@ -50,7 +58,7 @@ def browser() -> Iterator[Any]:
         yield playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
 
 
-@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_it_answers_speaks_both_languages_and_fits(browser: Any, url: str, width: int):
     page = browser.new_page(viewport={"width": width, "height": 800}, locale="en")
     faults: list[str] = []
@@ -79,3 +87,35 @@ def test_it_answers_speaks_both_languages_and_fits(browser: Any, url: str, width
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert faults == []
     page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_with_keys_the_browser_asks_for_one_and_the_page_works(
+    browser: Any, width: int, tmp_path: Path
+):
+    text, key = new_key("alice", ["predict"], 0.0, "")
+    write_keys(tmp_path / "keys.json", [key])
+    with served(tmp_path, Settings(keys=tmp_path / "keys.json")) as url:
+        context = browser.new_context(viewport={"width": width, "height": 800}, locale="en")
+        page = context.new_page()
+        with pytest.raises(Exception, match="ERR_INVALID_AUTH_CREDENTIALS"):
+            page.goto(url)  # nobody answers the browser's question
+        context.close()
+
+        known = {"username": "key", "password": text}
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, locale="zh-CN", http_credentials=known
+        )
+        page = context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        assert page.goto(url).status == 200
+        page.get_by_label("文本").fill("my card")
+        page.locator("#ask").click()
+        page.locator(".best").wait_for()
+        for shown in ("#curl", "#python"):
+            assert "Bearer YOUR_KEY" in page.locator(shown).inner_text()
+            assert text not in page.content()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert faults == []
+        context.close()

@@ -1,7 +1,7 @@
 """A bundle's folder: reading bundle.json safely, writing it, checking every file's digest.
 
-Nothing of a bundle is executed and no path leaves its folder: names in `files` are checked before
-they are opened.
+Nothing of a bundle is executed and no path leaves its folder: names in `files` and links are checked
+before they are opened.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def read_bundle(folder: Path) -> dict[str, Any]:
     if manifest["schema"] != SCHEMA:
         why = f"its schema is {manifest['schema']!r}, this release knows {SCHEMA}"
         raise _not_a_bundle(folder, why, "upgrade modelwright")
-    if why := _fault(manifest):
+    if why := _fault(manifest) or _link_out(folder):
         raise _not_a_bundle(folder, why)
     return manifest
 
@@ -65,6 +65,15 @@ def _fault(manifest: dict[str, Any]) -> str:
             if not isinstance(value, str) or not _PLAIN_NAME.fullmatch(value):
                 return f"a variant's {key} is {value!r}"
     return "" if manifest["variants"] else "it holds no variant"
+
+
+def _link_out(folder: Path) -> str:
+    """What tells of a link in a bundle that leads out of it, or nothing."""
+    root = folder.resolve()
+    for path in folder.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            return f"{path.relative_to(folder).as_posix()} links out of it"
+    return ""
 
 
 def is_inside(name: str) -> bool:

@@ -90,21 +90,21 @@ def open_image(data: bytes) -> Any:
     """Decode an image whole, turned the way its EXIF data says.
 
     Raises:
-        ValueError: not an image of `FORMATS`, cut short, or more than `MAX_PIXELS`.
+        ValueError: not an image of `FORMATS`, cut short, empty, or more than `MAX_PIXELS`.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         pixels = image.width * image.height
-        if pixels <= MAX_PIXELS:
+        if 0 < pixels <= MAX_PIXELS:
             image.load()
             return ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:  # its own words hold a memory address
         raise ValueError("not a readable image: its kind is not known") from error
     except Exception as error:
         raise ValueError(f"not a readable image: {error}") from error
-    raise ValueError(f"{image.width} x {image.height} pixels exceed {MAX_PIXELS:,}")
+    raise ValueError(f"{image.width} x {image.height} pixels, from 1 to {MAX_PIXELS:,} are read")
 
 
 def plain(image: Any, channels: int) -> Any:

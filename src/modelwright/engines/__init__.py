@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from modelwright.engines._bundle import Bundle
 
 
+VECTORS = "vectors"
+"""The output of a variant's graph that holds what its head reads, [B, D]."""
+
+
 class Engine(ABC):
     """The interface of an engine plug: a loaded model that runs batches.
 
@@ -32,6 +36,8 @@ class Engine(ABC):
     """Name of the model file in a variant's folder."""
     limits: BatchLimits = BatchLimits()
     """Which batches it likes; `workers` of them run side by side in `run_many`."""
+    dimensions: int = 0
+    """Width of what `vectors` gives; 0 for a variant without."""
 
     @abstractmethod
     def __init__(self, folder: Path, threads: int = 0) -> None: ...
@@ -50,6 +56,10 @@ class Engine(ABC):
         return None
 
     @abstractmethod
+    def vectors(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """What the head reads of one padded batch, [B, D] (float32); where `dimensions` is not 0."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give memory and threads back."""
 
@@ -65,4 +75,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(name)
 
 
-__all__ = ["INTERFACE", "Bundle", "Engine"]
+__all__ = ["INTERFACE", "VECTORS", "Bundle", "Engine"]

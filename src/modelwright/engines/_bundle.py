@@ -69,6 +69,22 @@ class Variant:
         outputs = self.engine.run(collate(features, self.encoder, self.limits.multiple))
         return [unpad(row, feature) for row, feature in zip(outputs, features, strict=True)]
 
+    @property
+    def dimensions(self) -> int:
+        """Width of the vectors of inputs; 0 where there are none (see `why_no_vectors`)."""
+        return self.engine.dimensions
+
+    def vectors(self, features: Sequence[Features]) -> np.ndarray:
+        """[N, D]: what the head reads of each feature, in order; see `embed`."""
+        found = np.zeros((len(features), self.dimensions), dtype=np.float32)
+        for index in self._plan(features):
+            found[index] = self.vector_batch([features[i] for i in index])
+        return found
+
+    def vector_batch(self, features: Sequence[Features]) -> np.ndarray:
+        """As `run_batch`, but vectors [N, D]."""
+        return self.engine.vectors(collate(features, self.encoder, self.limits.multiple))
+
     def _plan(self, features: Sequence[Features]) -> list[list[int]]:
         limits = self.limits
         if limits.workers == limits.multiple == 1:
@@ -168,6 +184,19 @@ class Bundle(Variant):
                     raise self._refused(seen, "change that input") from error
             raise
 
+    def embed(self, inputs: Sequence[Any]) -> np.ndarray:
+        """Vectors [N, D] of length 1, in order: what the encoder makes of inputs, for search or
+        comparison.
+
+        Raises:
+            UserError: MW-606 for one input instead of a list, or where there are no vectors.
+        """
+        if isinstance(inputs, (str, bytes, Mapping)):
+            raise self._refused("the inputs are one input", "put it in a list: embed([...])")
+        if why := why_no_vectors(self):
+            raise self._refused(*why)
+        return unit(self.vectors(self.encode(inputs)))
+
     def _refused(self, seen: str, fix: str) -> UserError:
         expected = f"a list of what {self.manifest['name']} reads"
         return UserError("MW-606", seen, expected=expected, fix=fix)
@@ -179,6 +208,25 @@ class Bundle(Variant):
     def close(self) -> None:
         """Give the engine's memory back."""
         self.engine.close()
+
+
+def why_no_vectors(bundle: Any) -> tuple[str, str] | None:
+    """Why a bundle gives no vectors, and what to do about it; None where it does."""
+    if bundle.dimensions:
+        return None
+    if bundle.task.head == "token":
+        return "the model answers for each word, and makes no vector of an input", "ask another"
+    name = bundle.variant.get("name", "")
+    return (
+        f"the variant {name} was packaged by a release that kept no vectors",
+        "package it again with this release: mw run RECIPE",
+    )
+
+
+def unit(vectors_ND: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a row of zeros stays one."""
+    lengths_N1 = np.linalg.norm(vectors_ND, axis=-1, keepdims=True)
+    return vectors_ND / np.where(lengths_N1 > 0, lengths_N1, 1.0)
 
 
 def _open(folder: Path, manifest: dict[str, Any], entry: dict[str, Any], threads: int) -> Variant:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from pydantic import BaseModel, ConfigDict
 
 from modelwright.encoders.limits import BatchLimits
-from modelwright.engines import Engine
+from modelwright.engines import VECTORS, Engine
 from modelwright.engines._runtime import is_tuned, read_runtime
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class OnnxRuntime(Engine):
             for _ in range(1 if threads == 1 else streams)
         ]
         self._names = {value.name for value in self._sessions[0].get_inputs()}
+        outputs = {value.name: value.shape[-1] for value in self._sessions[0].get_outputs()}
+        self._logits = next(iter(outputs))
+        self.dimensions = int(outputs.get(VECTORS, 0))
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for number in range(streams):
             self._idle.put(self._sessions[number % len(self._sessions)])
@@ -72,10 +75,16 @@ class OnnxRuntime(Engine):
         return found
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self._run(inputs, self._logits)
+
+    def vectors(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self._run(inputs, VECTORS)
+
+    def _run(self, inputs: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         given = {name: array for name, array in inputs.items() if name in self._names}
         session = self._idle.get()
         try:
-            return session.run(None, given)[0]
+            return session.run([output], given)[0]
         finally:
             self._idle.put(session)
 

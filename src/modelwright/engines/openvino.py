@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from pydantic import BaseModel, ConfigDict
 
 from modelwright.encoders.limits import FEW_WIDTHS, BatchLimits
-from modelwright.engines import Engine
+from modelwright.engines import VECTORS, Engine
 from modelwright.engines._runtime import RuntimeSettings, read_runtime
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class OpenVINO(Engine):
         given = properties(settings, threads)
         graph = _core().read_model(str(folder / self.suffix))
         self._width_of = graph.inputs[0].any_name
+        if len(graph.outputs) > 1 and VECTORS in graph.output(1).names:
+            self.dimensions = graph.output(1).partial_shape[1].get_length()
         self._any: Any = _Compiled(graph, given)
         self._one_row: dict[int, Any] = {
             width: _Compiled(graph, given, width) for width in settings.widths
@@ -67,7 +69,12 @@ class OpenVINO(Engine):
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         request = self._fitting(inputs).request(inputs)
         request.infer.infer()
-        return request.logits()
+        return request.output()
+
+    def vectors(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        request = self._fitting(inputs).request(inputs)
+        request.infer.infer()
+        return request.output(1)
 
     def run_many(self, batches: Iterable[Mapping[str, np.ndarray]]) -> list[np.ndarray]:
         if self._in_flight == 1:
@@ -143,13 +150,13 @@ class _Request:
 
     def awaited(self) -> np.ndarray:
         self.infer.wait()
-        return self.logits()
+        return self.output()
 
-    def logits(self) -> np.ndarray:
-        """A copy of the result; the request is free again."""
-        logits = self.infer.get_output_tensor(0).data.copy()
+    def output(self, place: int = 0) -> np.ndarray:
+        """A copy of the logits (0) or the vectors (1); the request is free again."""
+        found = self.infer.get_output_tensor(place).data.copy()
         self.compiled.idle.put(self)
-        return logits
+        return found
 
 
 def properties(settings: RuntimeSettings, threads: int = 0) -> dict[str, Any]:

@@ -33,17 +33,26 @@ class Torch(Engine):
         import torch
 
         from modelwright.models.checkpoint import open_network
+        from modelwright.models.network import hidden_size
 
         if threads:
             torch.set_num_threads(threads)
         self._network: Any = open_network(folder)
+        if self._network.settings.head == "sequence":
+            self.dimensions = hidden_size(self._network.backbone.config)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self._run(inputs, self._network)
+
+    def vectors(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self._run(inputs, self._network.embed)
+
+    def _run(self, inputs: Mapping[str, np.ndarray], call: Any) -> np.ndarray:
         import torch
 
         with torch.inference_mode():
             tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-            return self._network(**tensors).float().numpy()
+            return call(**tensors).float().numpy()
 
     def close(self) -> None:
         self._network = None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from modelwright.engines import VECTORS
 from modelwright.runtime.machine import kernels
 
 OPSET = 17
@@ -36,7 +37,7 @@ def export(model: Any, path: Path) -> None:
                 tuple(example(model)),
                 str(path),
                 input_names=list(names),
-                output_names=["logits"],
+                output_names=outputs(network),
                 dynamic_axes=_axes(network, names),
                 opset_version=OPSET,
                 dynamo=False,
@@ -44,6 +45,14 @@ def export(model: Any, path: Path) -> None:
     finally:
         if before is not None:
             config._attn_implementation = before
+
+
+def outputs(network: Any) -> list[str]:
+    """Names of what a graph gives: logits, and the vectors behind them for a sequence head.
+
+    The vectors are made anyway; an engine that is not asked for them gives logits alone.
+    """
+    return ["logits"] if network.settings.head == "token" else ["logits", VECTORS]
 
 
 def positional(network: Any, names: tuple[str, ...]) -> Any:
@@ -56,7 +65,8 @@ def positional(network: Any, names: tuple[str, ...]) -> Any:
             self.network = network
 
         def forward(self, *inputs: Any) -> Any:
-            return self.network(**dict(zip(names, inputs, strict=True)))
+            found = self.network.outcome(**dict(zip(names, inputs, strict=True)))
+            return found if len(found) > 1 else found[0]
 
     return Positional().eval()
 
@@ -77,10 +87,11 @@ def example(model: Any) -> list[Any]:
 
 def _axes(network: Any, names: tuple[str, ...]) -> dict[str, dict[int, str]]:
     if network.settings.modality == "image":
-        return {"pixel_values": {0: "batch"}, "logits": {0: "batch"}}
+        return {name: {0: "batch"} for name in ("pixel_values", *outputs(network))}
     axes = {name: {0: "batch", 1: "tokens"} for name in names}
-    token_head = network.settings.head == "token"
-    axes["logits"] = {0: "batch", 1: "tokens"} if token_head else {0: "batch"}
+    for name in outputs(network):
+        token_head = network.settings.head == "token"
+        axes[name] = {0: "batch", 1: "tokens"} if token_head else {0: "batch"}
     return axes
 
 

@@ -24,7 +24,7 @@ from modelwright.engines._runtime import RuntimeSettings, read_runtime, write_ru
 from modelwright.errors import GateError
 from modelwright.formats import Draft
 from modelwright.formats._embeddings import slim_embeddings
-from modelwright.formats._onnx import example, positional
+from modelwright.formats._onnx import example, outputs, positional
 from modelwright.runtime.libraries import nncf, openvino
 from modelwright.runtime.machine import kernels
 from modelwright.tasks import Features
@@ -48,7 +48,8 @@ def convert(model: Any) -> Any:
     for port, name in zip(graph.inputs, names, strict=True):
         port.get_tensor().set_names({name})
         port.get_node().set_friendly_name(name)
-    graph.output(0).get_tensor().set_names({"logits"})
+    for port, name in zip(graph.outputs, outputs(network), strict=True):
+        port.get_tensor().set_names({name})
     return graph
 
 

@@ -8,7 +8,7 @@ checkpoint/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,15 @@ class TrainedModel:
 
     def logits(self, features: Sequence[Features]) -> list[np.ndarray]:
         """Logits of each feature, [C] or [T, C], in order; batches hold like lengths."""
+        return self._each(features, self.network)
+
+    def vectors(self, features: Sequence[Features]) -> list[np.ndarray]:
+        """What the head of a sequence task reads of each feature, [D], in order."""
+        return self._each(features, self.network.embed)
+
+    def _each(
+        self, features: Sequence[Features], call: Callable[..., torch.Tensor]
+    ) -> list[np.ndarray]:
         found: list[np.ndarray | None] = [None] * len(features)
         device = next(self.network.parameters()).device
         was_training = self.network.training
@@ -55,7 +64,7 @@ class TrainedModel:
                 inputs = {
                     name: torch.from_numpy(array).to(device) for name, array in arrays.items()
                 }
-                output = self.network(**inputs).float().cpu().numpy()
+                output = call(**inputs).float().cpu().numpy()
                 for place, row in zip(index, output, strict=True):
                     found[place] = unpad(row, features[place])
         self.network.train(was_training)

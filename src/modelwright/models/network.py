@@ -94,6 +94,13 @@ class Network(nn.Module):
         """One vector an input, [B, D]: what the head of a sequence task reads."""
         return self._vector(self.backbone(**inputs).last_hidden_state, inputs)
 
+    def outcome(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What packaged forms give: the logits, and `embed` for a sequence task."""
+        if self.settings.head == "token":
+            return (self(**inputs),)
+        vectors = self.embed(**inputs)
+        return self.head(self.dropout(vectors)), vectors
+
     def _vector(self, hidden: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         pooled = self._pool(hidden, inputs.get("attention_mask"))
         if not self.settings.projection:

@@ -15,6 +15,7 @@ from modelwright.tasks import Features, Row, Task
 
 EXACT_AGREEMENT = 0.998
 EXACT_DIFF = 2e-3
+EXACT_COSINE = 0.9999
 SPEED_SECONDS = 0.6
 SPEED_BATCHES = (1, 8, 32)
 ALONE = 32
@@ -65,10 +66,26 @@ def parity(variant: Any, reference: Reference) -> tuple[dict[str, Any], list[np.
     return found, logits
 
 
+def vector_parity(variant: Any, model: Any, reference: Reference) -> dict[str, Any]:
+    """`{"dimensions", "vectors_min_cosine"}` of a variant against its network; {} without vectors."""
+    if not variant.dimensions:
+        return {}
+    chosen = [reference.features[i] for i in _spread(len(reference.features), ALONE)]
+    ours_ND, theirs_ND = variant.vectors(chosen), np.stack(model.vectors(chosen))
+    lengths_N = np.linalg.norm(ours_ND, axis=1) * np.linalg.norm(theirs_ND, axis=1)
+    cosine_N = (ours_ND * theirs_ND).sum(axis=1) / np.maximum(lengths_N, 1e-12)
+    return {
+        "dimensions": variant.dimensions,
+        "vectors_min_cosine": round(float(cosine_N.min()), 6),
+    }
+
+
 def disagreement(draft: Draft, found: dict[str, Any]) -> str:
     """Why an exact variant must be refused, or nothing."""
     if not draft.exact:
         return ""
+    if not found.get("vectors_min_cosine", 1.0) >= EXACT_COSINE:
+        return f"vectors point elsewhere: cosine {found['vectors_min_cosine']}"
     if found["agreement"] < EXACT_AGREEMENT:
         return f"agrees on {found['agreement']:.4f} of the rows, {EXACT_AGREEMENT} needed"
     worst = float(np.max([found["max_abs_diff"], found["alone_max_abs_diff"]]))

@@ -21,7 +21,14 @@ from modelwright.errors import GateError
 from modelwright.formats import Draft
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
 from modelwright.package.card import write_card
-from modelwright.package.proving import Reference, disagreement, parity, quality, speed
+from modelwright.package.proving import (
+    Reference,
+    disagreement,
+    parity,
+    quality,
+    speed,
+    vector_parity,
+)
 from modelwright.package.reference import write_reference
 from modelwright.recipe.schema import Package
 from modelwright.runtime.files import read_json, write_text
@@ -201,6 +208,7 @@ def _prove(
         rows = 0 if draft.batch_invariant else 1
         variant = open_variant(folder, draft.engine, one.model.task, one.model.encoder, rows=rows)
         found, logits = parity(variant, reference)
+        found |= vector_parity(variant, one.model, reference)
         if why := disagreement(draft, found):
             raise GateError(
                 "MW-501",

@@ -7,6 +7,7 @@ long as all the rest of the event loop's work for a short text (docs/lab.md).
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
@@ -18,6 +19,7 @@ from modelwright.serve._body import packed, read_body
 from modelwright.serve._keys import Key
 from modelwright.serve._reading import Handler
 from modelwright.serve._service import Call, Service
+from modelwright.serve._stages import Stages
 from modelwright.serve.problems import ServiceError
 from modelwright.serve.protocols import Answer, Message, Protocol, Reply
 
@@ -40,6 +42,8 @@ class Exchange:
         model: the model that it means, once that is known.
         version: of that model.
         headers: of the request, names in lower case; of repeated ones the first.
+        stages: where its time goes.
+        trace_id: of the trace that it belongs to, if any.
     """
 
     request_id: str
@@ -48,6 +52,8 @@ class Exchange:
     model: str = ""
     version: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
+    trace_id: str = ""
 
 
 @final
@@ -131,8 +137,9 @@ async def _answer(
     )
     content_type = request.headers.get("content-type", "")
     message = Message(body, content_type, request.path_params, request.headers)
-    big = len(body) >= _BIG
+    big, began = len(body) >= _BIG, time.monotonic()
     parsed = await asyncio.to_thread(protocol.parse, message) if big else protocol.parse(message)
+    exchange.stages.note("parse", began)
     service.charge(exchange.key, len(parsed.inputs))
     model = service.find(parsed.model, parsed.version, exchange.request_id)
     exchange.model, exchange.version = model.name, model.version
@@ -143,13 +150,19 @@ async def _answer(
         exchange.request_id,
         deadline,
         _gone(request),
+        exchange.stages,
+        exchange.trace_id,
     )
-    model, predictions = await service.predict(model, parsed, call)
-    exchange.version = model.version
-    answer = Answer(model.name, model.version, predictions, exchange.request_id, parsed.context)
-    if len(predictions) >= _MANY:
-        return await asyncio.to_thread(protocol.reply, answer)
-    return protocol.reply(answer)
+    try:
+        model, predictions = await service.predict(model, parsed, call)
+        exchange.version, began = model.version, time.monotonic()
+        answer = Answer(model.name, model.version, predictions, exchange.request_id, parsed.context)
+        many = len(predictions) >= _MANY
+        reply = await asyncio.to_thread(protocol.reply, answer) if many else protocol.reply(answer)
+        exchange.stages.note("encode", began)
+        return reply
+    finally:
+        model.meters.pass_through(exchange.stages)
 
 
 def _caller(request: Incoming, exchange: Exchange) -> str:

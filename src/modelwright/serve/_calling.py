@@ -154,8 +154,24 @@ def predictions(body: bytes, expected: int) -> list[dict[str, Any]]:
     except (ValueError, KeyError, TypeError):
         found = None
     if not isinstance(found, list) or len(found) != expected:
-        detail = "the answer is not one of a Modelwright service"
-        raise ServiceError("MW-709", detail, fix="check the URL", status=502)
+        raise _not_ours()
+    return found
+
+
+def models(status: int, headers: Mapping[str, str], body: bytes) -> list[dict[str, Any]]:
+    """The models in a response.
+
+    Raises:
+        ServiceError: the refusal, or MW-709 when it is no answer of ours.
+    """
+    if status != 200:
+        raise refusal(status, headers, body)
+    try:
+        found = json.loads(body)["data"]
+    except (ValueError, KeyError, TypeError):
+        found = None
+    if not isinstance(found, list):
+        raise _not_ours()
     return found
 
 
@@ -181,6 +197,11 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ServiceErro
     )
     error.request_id = str(told.get("request_id", ""))
     return error
+
+
+def _not_ours() -> ServiceError:
+    detail = "the answer is not one of a Modelwright service"
+    return ServiceError("MW-709", detail, fix="check the URL", status=502)
 
 
 def unreachable(url: str, error: Exception) -> ServiceError:

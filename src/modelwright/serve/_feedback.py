@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from starlette.requests import Request
@@ -30,7 +29,7 @@ SCHEMA: dict[str, Any] = {
         "label": {
             "anyOf": [
                 _LABEL,
-                {"type": "number"},
+                {"type": "number", "minimum": -1e300, "maximum": 1e300},
                 {"type": "array", "items": _LABEL, "maxItems": 1000},
             ]
         },
@@ -56,8 +55,6 @@ def feedback(service: Service) -> Handler:
         told = loads(body, service.settings.max_depth)
         if (fault := _CHECK.fault(told, "")) is not None:
             raise ServiceError("MW-702", fault.message, field=fault.field)
-        if isinstance(told["label"], float) and not math.isfinite(told["label"]):
-            raise ServiceError("MW-702", "is not finite", field="label")
         known = service.recorder.corrected(
             told["request_id"], int(told.get("index", 0)), told["label"]
         )

@@ -29,6 +29,7 @@ class _Head:
     _state = _IDLE
     _begun = 0
     _head_bytes = 0
+    _long = False
     _timer: asyncio.TimerHandle | None = None
 
     def _set_timer(self, seconds: float) -> None:
@@ -97,14 +98,15 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             idle, self._begun = self._state == _IDLE, 0
             super().data_received(data)
-            if self._state == _BODY or (self._state == _IDLE and self._begun):
-                return
+            if self._state == _BODY or (self._state == _IDLE and (self._begun or not idle)):
+                return  # what came is of a body, or ends a request
             if self._timer is None:
                 self._set_timer(settings.head_s)
             if not self._begun or (idle and self._begun == 1):
                 self._head_bytes += len(data)  # nothing of an earlier request is in it
             if self._head_bytes > settings.max_head_bytes and not self.transport.is_closing():
-                self._refuse("MW-704", "the request's head is too large", 431)
+                self._long = True
+                self.send_400_response("")
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
@@ -114,10 +116,20 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
         def on_headers_complete(self) -> None:
             self._state = _BODY
             self._stop_timer()
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > settings.max_head_bytes:
+                self._long = True
+                raise ValueError(size)  # ends in send_400_response
             super().on_headers_complete()
             if self.scope["method"] != "HEAD":  # which has no body to wait for
                 cycle: Any = self.cycle
                 cycle.transport = _Joined(self.transport)
+
+        def send_400_response(self, msg: str) -> None:
+            if self._long:
+                self._refuse("MW-704", "the request's head is too large", 431)
+            else:
+                self._refuse("MW-701", "this is not a request of HTTP/1.1", 400)
 
         def on_message_complete(self) -> None:
             super().on_message_complete()

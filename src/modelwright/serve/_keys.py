@@ -27,6 +27,8 @@ SCHEMA = 1
 LOOK_S = 1.0
 """How often the file's time is looked at."""
 _NOBODY = "0" * 64
+_CHALLENGES = 'Basic realm="modelwright", Bearer realm="modelwright"'
+"""Chromium reads the first alone, and asks its user for nothing but Basic."""
 _LOG = logging.getLogger("modelwright.serve")
 
 
@@ -156,7 +158,7 @@ class KeyRing:
         same = hmac.compare_digest(_hash(text), key.sha256 if key else _NOBODY)
         if key is None or not same:
             detail = "the key is not valid" if text else "a key is needed"
-            realm = {"WWW-Authenticate": 'Bearer realm="modelwright", Basic realm="modelwright"'}
+            realm = {"WWW-Authenticate": _CHALLENGES}
             raise ServiceError(
                 "MW-708", detail, fix="send Authorization: Bearer KEY", headers=realm
             )

@@ -1,6 +1,6 @@
 """What the service logs: one line for each event, as text or as JSON, never what callers sent.
 
-A request's line has its id, route, status, time, model and key; the route is ours (`/v1/predict`),
+A request's line has its id, route, status, time, model, key and trace; the route is ours (`/v1/predict`),
 not the path that was asked.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Literal, final
 
 Form = Literal["text", "json"]
 ACCESS = logging.getLogger("modelwright.serve.access")
-_NAMES = ("modelwright.serve", "modelwright.traffic")
+_NAMES = ("modelwright.serve", "modelwright.traffic", "opentelemetry")
 
 
 @final

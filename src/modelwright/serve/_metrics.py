@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, final
 
 from modelwright.runtime.libraries import require
+from modelwright.serve._stages import STAGES, Stages
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -65,6 +66,9 @@ class Metrics:
         self.batch_size = histogram("batch_size", "Features a model call.", SIZES, *of_model)
         self.inference_seconds = histogram(
             "inference_seconds", "One model call.", SECONDS, *of_model
+        )
+        self.stage_seconds = histogram(
+            "stage_seconds", "A request's time in each stage.", SECONDS, "model", "stage"
         )
         self.tokens = counter("tokens", "Tokens that models read, padding apart.", *of_model)
         self.predictions = counter("predictions", "Answers by label.", *of_model, "label")
@@ -134,6 +138,7 @@ class ModelMeters:
         self.inference_seconds = metrics.inference_seconds.labels(*key)
         self.batch_size = metrics.batch_size.labels(*key)
         self.tokens = metrics.tokens.labels(*key)
+        self._stages = {name: metrics.stage_seconds.labels(key[0], name) for name in STAGES}
         self.confidence = metrics.confidence.labels(*key)
         self._by_label = {
             label: metrics.predictions.labels(*key, label) for label in label_values(manifest)
@@ -141,6 +146,11 @@ class ModelMeters:
         self._other = metrics.predictions.labels(*key, "other")
         about = (manifest["task"], variant.get("name", ""), variant.get("engine", ""))
         metrics.model_info.labels(*key, *map(str, about)).set(1)
+
+    def pass_through(self, stages: Stages) -> None:
+        """Count where a request's time went."""
+        for name, began, ended in stages.passed:
+            self._stages[name].observe(max(0.0, ended - began))
 
     def count(self, answers: Sequence[Mapping[str, Any]]) -> None:
         """Count what was answered."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 from modelwright.encoders.batches import length_of
+from modelwright.engines._bundle import why_no_vectors
 from modelwright.engines._schema import Checker
 from modelwright.errors import did_you_mean
 from modelwright.serve._admission import Admission, QueueLimits
@@ -58,8 +59,8 @@ class ServedModel:
         self._parameters = Checker(self.parameters_schema)
         self._cost = CostModel()
         self._queue = FairQueue(bundle.limits, settings.max_batch, self._cost)
-        meters = ModelMeters(self.manifest, bundle.variant, metrics)
-        self._runner = Runner(bundle, self._cost, meters, self.drop)
+        self.meters = ModelMeters(self.manifest, bundle.variant, metrics)
+        self._runner = Runner(bundle, self._cost, self.meters, self.drop)
         self._worker = Worker(
             f"{self.name}-{next(_NUMBER)}", self._run, self._queue, bundle.limits.workers, turns
         )
@@ -123,6 +124,19 @@ class ServedModel:
             if fault is not None:
                 fix = "the schema of an input is in /openapi.json"
                 raise ServiceError("MW-702", fault.message, field=fault.field, fix=fix)
+
+    def check_vectors(self, parameters: Mapping[str, Any]) -> None:
+        """Refuse who asks for vectors that there are not.
+
+        Raises:
+            ServiceError: MW-702.
+        """
+        if why := why_no_vectors(self.bundle):
+            raise ServiceError("MW-702", why[0], field="model", fix=why[1])
+        wanted, width = parameters.get("dimensions"), self.bundle.dimensions
+        if wanted not in (None, width):
+            detail = f"the model's vectors have {width} numbers, {wanted} were asked for"
+            raise ServiceError("MW-702", detail, field="dimensions", fix="leave it out")
 
     def encode(self, inputs: Sequence[Any]) -> list[Any]:
         """Checked inputs as the model reads them; may take long, so large ones go to a thread.

@@ -46,9 +46,10 @@ class Job:
         deadline: when its answer is worth nothing any more, by the same clock.
         loop: the event loop that awaits `answer`.
         answer: gets the predictions, or the exception.
+        vectors: the vectors behind the predictions are asked for.
         outputs: logits of each row, as they come.
         left: rows that have not run.
-        started: whether a row of it was taken.
+        taken: when its first row was, by the same clock; 0 before.
         dead: nobody waits for it any more, or a row of it failed.
     """
 
@@ -59,10 +60,11 @@ class Job:
     deadline: float
     loop: AbstractEventLoop
     answer: Future[list[dict[str, Any]]]
+    vectors: bool = False
     rows: list[Row] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
     left: int = 0
-    started: bool = False
+    taken: float = 0.0
     dead: bool = False
 
     def __post_init__(self) -> None:

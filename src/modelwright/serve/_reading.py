@@ -78,12 +78,13 @@ def _render(service: Service, documents: Sequence[Mapping[str, Any]]) -> _Render
     models = list(service.models.values())
     if not models:
         raise ServiceError("MW-706", "no model is served", fix="load one")
-    described = openapi(models, keyed=service.keys is not None)
+    keyed = service.keys is not None
+    described = openapi(models, keyed=keyed)
     for items in documents:
         described["paths"].update(items)
     document = json.dumps(described, ensure_ascii=False).encode()
     listing = {"object": "list", "data": [_listed(model) for model in models]}
-    return _Rendered(document, listing, render(models).encode())
+    return _Rendered(document, listing, render(models, keyed=keyed).encode())
 
 
 def _packed(request: Request, body: bytes, kind: str, headers: dict[str, str]) -> Response:
@@ -102,6 +103,7 @@ def _listed(model: Any) -> dict[str, Any]:
         "task": manifest["task"],
         "variant": model.bundle.variant.get("name", ""),
         "labels": manifest.get("labels") or [],
+        "dimensions": model.bundle.dimensions,
         "limits": manifest.get("limits", {}),
         "quality": manifest.get("quality", {}),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from modelwright.encoders.batches import length_of
+from modelwright.engines._bundle import unit
 from modelwright.serve._cost import CostModel
 from modelwright.serve._metrics import ModelMeters
 from modelwright.serve._queue import Job, Row
@@ -52,10 +53,10 @@ class Runner:
         """Run rows of one width and settle the jobs that are complete with them."""
         now = time.monotonic()
         for row in rows:
-            if not row.job.started:
-                row.job.started = True
+            if not row.job.taken:
+                row.job.taken = now
                 self._meters.queue_seconds.observe(max(0.0, now - row.job.arrived))
-        for batch in [[row] for row in rows] if one_by_one else [rows]:
+        for batch in [[row] for row in rows] if one_by_one else _alike(rows):
             self._run(batch)
         self._settle(rows)
 
@@ -66,7 +67,7 @@ class Runner:
             return
         try:
             outputs = self._call(rows)
-        except Exception as error:  # noqa: BLE001 - it becomes the answer of the row that causes it
+        except BaseException as error:  # noqa: BLE001 - it becomes the answer of the row that causes it
             if len(rows) == 1:
                 self._fail(rows[0], error)
                 return
@@ -83,7 +84,9 @@ class Runner:
     def _call(self, rows: Sequence[Row]) -> list[Any]:
         features = [row.feature for row in rows]
         began = time.monotonic()
-        outputs = self._bundle.run_batch(features)
+        vectors = rows[0].job.vectors
+        call = self._bundle.vector_batch if vectors else self._bundle.run_batch
+        outputs = list(call(features))
         seconds = time.monotonic() - began
         self._cost.learn(rows[0].width, len(rows), seconds)
         self._meters.inference_seconds.observe(seconds)
@@ -92,7 +95,7 @@ class Runner:
         self._meters.tokens.inc(tokens)
         return outputs
 
-    def _fail(self, row: Row, error: Exception) -> None:
+    def _fail(self, row: Row, error: BaseException) -> None:
         self._drop(row.job)
         failure = RowError(row.feature.get("example", row.place))
         failure.__cause__ = error
@@ -106,13 +109,16 @@ class Runner:
                 if not row.job.left and not row.job.dead:
                     complete.append(row.job)
         if complete:
-            settle(self._answers(complete))
+            settle([(job, _vectors(job)) for job in complete if job.vectors])
+            settle(self._answers([job for job in complete if not job.vectors]))
 
     def _answers(self, jobs: list[Job]) -> list[tuple[Job, Any]]:
         """Predictions of each job, decoded together; each alone where that fails."""
+        if not jobs:
+            return []
         try:
             answers = self._decode(jobs)
-        except Exception as error:  # noqa: BLE001 - one job must not fail the others
+        except BaseException as error:  # noqa: BLE001 - one job must not fail the others
             if len(jobs) == 1:
                 return [(jobs[0], error)]
             return [result for job in jobs for result in self._answers([job])]
@@ -136,3 +142,20 @@ class Runner:
         if len(answers) != inputs:
             raise RuntimeError(f"{inputs} inputs were answered by {len(answers)} predictions")
         return answers
+
+
+def _alike(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    """Rows that want predictions and rows that want vectors, apart."""
+    wanted = [row for row in rows if row.job.vectors]
+    if not wanted or len(wanted) == len(rows):
+        return [rows]
+    return [[row for row in rows if not row.job.vectors], wanted]
+
+
+def _vectors(job: Job) -> list[dict[str, Any]]:
+    """What a job is answered that wants vectors, of length 1."""
+    vectors_ND = unit(np.stack(job.outputs))
+    return [
+        {"embedding": vector, "tokens": length_of(feature)}
+        for vector, feature in zip(vectors_ND, job.features, strict=True)
+    ]

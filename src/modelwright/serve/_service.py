@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 from modelwright.encoders.batches import length_of
@@ -20,6 +20,7 @@ from modelwright.serve._queue import Job
 from modelwright.serve._recording import Origin, Recorder
 from modelwright.serve._rollout import Slot
 from modelwright.serve._runner import RowError
+from modelwright.serve._stages import Stages
 from modelwright.serve._turns import Turns
 from modelwright.serve.problems import ServiceError
 from modelwright.serve.protocols import PredictRequest, Standing
@@ -50,6 +51,8 @@ class Call:
         request_id: the caller's, or made up.
         deadline_s: seconds after which its answer is worth nothing; 0 for the model's own.
         gone: returns when the caller has left.
+        stages: notes where its time goes.
+        trace_id: of the trace that it belongs to, if any.
     """
 
     size: int
@@ -58,6 +61,8 @@ class Call:
     request_id: str = ""
     deadline_s: float = 0.0
     gone: Callable[[], Awaitable[None]] | None = None
+    stages: Stages = field(default_factory=Stages)
+    trace_id: str = ""
 
 
 @final
@@ -79,7 +84,7 @@ class Service:
                 "MW-805",
                 f"the bundles to serve are named {names}",
                 expected="at least one bundle, each with its own name",
-                fix="serve two versions of one model on two ports",
+                fix="serve one of them; the admin port tries another version beside it",
             )
         self.settings, self.metrics, self.draining = settings, Metrics(), False
         self.keys = KeyRing(settings.keys) if settings.keys else None
@@ -167,6 +172,8 @@ class Service:
                 raise
             model = slot.stable
             answers = await self._watched(slot, model, request, call)
+        if request.vectors:
+            return model, answers
         self.recorder.answered(
             Origin(call.request_id, model.name, model.version),
             model.consent,
@@ -202,7 +209,7 @@ class Service:
         """Ask a shadow the same, for nobody but the metrics; left out while it is busy."""
         if shadow.admission.items >= self.settings.max_batch:
             return
-        quiet = replace(call, caller="shadow", began=time.monotonic(), deadline_s=0.0, gone=None)
+        quiet = Call(call.size, "shadow", time.monotonic(), call.request_id)
 
         async def ask() -> None:
             try:
@@ -228,17 +235,24 @@ class Service:
             why = "the service is stopping" if self.draining else model.why_not
             raise model.admission.refused(why)
         inputs = self._inputs(model, request)
-        model.check(inputs, request.parameters)
+        model.check(inputs, {} if request.vectors else request.parameters)
+        if request.vectors:
+            model.check_vectors(request.parameters)
         with model.in_use():
             stay = model.admission.enter(len(inputs), call.size)
             try:
+                began = time.monotonic()
                 features = await self._encode(model, inputs, call.size)
+                call.stages.note("tokenise", began)
                 stay.add(0, sum(map(length_of, features)), sum(map(_pixel_bytes, features)))
-                return await self._answers(model, features, len(inputs), call)
+                deadline = call.began + self._seconds(model, call)
+                job = _job(features, len(inputs), call.caller, deadline)
+                job.vectors = request.vectors
+                return await self._answers(model, job, call)
             except (ServiceError, CallerLeftError):
                 raise
             except Exception as error:  # noqa: BLE001 - the caller is told without internals
-                raise _failed(model, error, call.request_id) from None
+                raise _failed(model, error, call) from None
             finally:
                 stay.leave()
 
@@ -249,24 +263,23 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._encoders, model.encode, inputs)
 
-    async def _answers(
-        self, model: ServedModel, features: list[Any], inputs: int, call: Call
-    ) -> list[Any]:
-        """Queue the features and wait: for the answers, the deadline, or that the caller leaves."""
-        loop = asyncio.get_running_loop()
-        seconds = min(call.deadline_s or model.deadline_s, self.settings.deadline_s)
-        deadline = call.began + seconds
-        job = Job(
-            features, inputs, call.caller, time.monotonic(), deadline, loop, loop.create_future()
-        )
-        watch = _Watch(job, call.gone, seconds)
+    async def _answers(self, model: ServedModel, job: Job, call: Call) -> list[Any]:
+        """Queue a job and wait: for the answers, the deadline, or that the caller leaves."""
+        watch = _Watch(job, call.gone, self._seconds(model, call))
         try:
             model.submit(job)
             return await job.answer
         finally:
+            call.stages.note("queue", job.arrived, job.taken)
+            if job.taken:
+                call.stages.note("inference", job.taken)
             watch.stop()
             if not job.dead and job.left:
                 model.drop(job)
+
+    def _seconds(self, model: ServedModel, call: Call) -> float:
+        """In which a request is answered."""
+        return min(call.deadline_s or model.deadline_s, self.settings.deadline_s)
 
     def _inputs(self, model: ServedModel, request: PredictRequest) -> list[Any]:
         if not request.uploaded:
@@ -334,9 +347,17 @@ def _nobody_to_withdraw(slot: Slot, why: str) -> None:
     """Without a deployer there is never a canary."""
 
 
-def _failed(model: ServedModel, error: Exception, request_id: str) -> ServiceError:
+def _job(features: list[Any], inputs: int, caller: str, deadline: float) -> Job:
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    return Job(features, inputs, caller, time.monotonic(), deadline, loop, future)
+
+
+def _failed(model: ServedModel, error: Exception, call: Call) -> ServiceError:
     """What is logged is not what is told."""
-    fields = {"request_id": request_id, "model": model.name, "version": model.version}
+    fields = {"request_id": call.request_id, "model": model.name, "version": model.version}
+    if call.trace_id:
+        fields["trace_id"] = call.trace_id
     _LOG.error("a model failed", exc_info=error, extra={"fields": fields})
     field = f"inputs[{error.index}]" if isinstance(error, RowError) else ""
     detail = "the model failed; the service goes on"

@@ -157,6 +157,15 @@ def _deliver(results: list[tuple[Job, Any]]) -> None:
         if job.answer.done():
             continue
         if isinstance(result, BaseException):
-            job.answer.set_exception(result)
+            job.answer.set_exception(_told(result))
         else:
             job.answer.set_result(result)
+
+
+def _told(error: BaseException) -> Exception:
+    """An exception that only fails a request: others would end the event loop or get lost in it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"the model raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure

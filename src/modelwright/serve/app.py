@@ -27,6 +27,7 @@ from modelwright.serve._body import BodyCutError
 from modelwright.serve._logs import log_request
 from modelwright.serve._reading import reading
 from modelwright.serve._service import CallerLeftError, Service
+from modelwright.serve._tracing import Tracing, trace_of
 from modelwright.serve.problems import PROBLEM_JSON, ServiceError
 from modelwright.serve.protocols import Protocol
 from modelwright.serve.settings import Settings
@@ -48,12 +49,15 @@ SCOPE_OF = {"/metrics": "metrics", _feedback.ROUTE: "feedback"}
 """What a key must allow; the other routes need `predict`."""
 
 
-def create_app(bundles: Sequence[Bundle], settings: Settings | None = None) -> ASGIApp:
+def create_app(
+    bundles: Sequence[Bundle], settings: Settings | None = None, tracing: Tracing | None = None
+) -> ASGIApp:
     """The application for some bundles; each has passed or failed its self-test on return.
 
     Args:
         bundles: opened bundles; the first answers requests that name no model.
         settings: see `Settings`.
+        tracing: makes spans of requests; closed with the application.
 
     Returns:
         An ASGI application. Its `service` attribute is the `Service` behind it.
@@ -78,9 +82,13 @@ def create_app(bundles: Sequence[Bundle], settings: Settings | None = None) -> A
     async def lifespan(_: Any) -> AsyncIterator[None]:
         yield
         await asyncio.to_thread(service.close, settings.drain_s)
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
     router = Router(routes, redirect_slashes=False, lifespan=lifespan)
-    return Envelope(router, routes, service, protocols, SCOPE_OF)
+    envelope = Envelope(router, routes, service, protocols, SCOPE_OF)
+    envelope.tracing = tracing
+    return envelope
 
 
 def _protocols(settings: Settings) -> list[Protocol]:
@@ -107,6 +115,7 @@ class Envelope:
     ) -> None:
         self.app, self.routes, self.service, self.protocols = app, routes, service, protocols
         self._scopes, self._ids = scopes, _new_ids()
+        self.tracing: Tracing | None = None
         self._exact = {route.path: route for route in routes if "{" not in route.path}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,6 +128,10 @@ class Envelope:
         exchange = scope["modelwright"] = Exchange(request_id, began, headers=headers)
         route = self._find(scope)
         path = route.path if route else OTHER
+        exchange.trace_id = trace_of(scope["headers"])
+        span = self.tracing.begin(scope, path) if self.tracing is not None else None
+        if span is not None:
+            exchange.trace_id = Tracing.id_of(span)
 
         async def send_on(event: Event) -> None:
             nonlocal status
@@ -147,6 +160,10 @@ class Envelope:
                 await self._problem(error, exchange, path)(scope, receive, send_on)
         finally:
             self._count(exchange, path, status, time.monotonic() - began)
+            if span is not None and self.tracing is not None:
+                about = {"model": exchange.model, "version": exchange.version}
+                about["request_id"] = exchange.request_id
+                self.tracing.end(span, exchange.stages, status, **about)
 
     def _find(self, scope: Scope) -> Route | None:
         """The route of the path, whatever the method."""
@@ -199,6 +216,7 @@ class Envelope:
                 model=exchange.model,
                 version=exchange.version,
                 key=exchange.key.id if exchange.key else "",
+                trace_id=exchange.trace_id,
             )
 
 

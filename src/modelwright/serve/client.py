@@ -27,6 +27,7 @@ from modelwright.serve._calling import (
     Policy,
     divided,
     late,
+    models,
     predictions,
     refusal,
     unreachable,
@@ -160,9 +161,7 @@ class Client(_Asking):
     def models(self) -> list[dict[str, Any]]:
         """What is served, with versions, labels, limits and quality."""
         response = self._http.get("/v1/models")
-        if response.status_code != 200:
-            raise refusal(response.status_code, response.headers, response.content)
-        return response.json()["data"]
+        return models(response.status_code, response.headers, response.content)
 
     def ready(self) -> bool:
         """Whether the service answers now; never raises."""
@@ -242,9 +241,7 @@ class AsyncClient(_Asking):
     async def models(self) -> list[dict[str, Any]]:
         """As `Client.models`."""
         response = await self._http.get("/v1/models")
-        if response.status_code != 200:
-            raise refusal(response.status_code, response.headers, response.content)
-        return response.json()["data"]
+        return models(response.status_code, response.headers, response.content)
 
     async def ready(self) -> bool:
         """As `Client.ready`."""

@@ -20,6 +20,7 @@ from modelwright.serve._keys import KeyRing
 from modelwright.serve._logs import log_to_stderr
 from modelwright.serve._supervising import Line
 from modelwright.serve._tls import Certificate
+from modelwright.serve._tracing import tracing_of
 from modelwright.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,11 +80,11 @@ def run(
 
     Raises:
         UserError: see `checked`; MW-710 when the port can't be taken, MW-801 without the extra
-            `serve`.
+            `serve`, or `telemetry` where traces are asked for.
         GateError: MW-603 when a bundle fails its self-test.
     """
     require_all(REQUIRES)
-    certificate = checked(settings)
+    certificate, tracing = checked(settings), tracing_of()
     ports = ports or Ports.bound(settings)
     import prometheus_client
 
@@ -91,7 +92,7 @@ def run(
 
     prometheus_client.disable_created_metrics()  # half of all series, read by nobody
     log_to_stderr(settings.log, access=settings.access_log)
-    app = create_app(bundles, settings)
+    app = create_app(bundles, settings, tracing)
     if not isinstance(app, Envelope):
         raise TypeError(app)
     state = app.service.state()

@@ -378,15 +378,15 @@ def test_versions_are_kept_apart(client: TestClient):
             assert list(response.json()) == ["error"]
 
 
-def test_health_is_a_status_without_a_body(client: TestClient):
-    for path, status in (
-        ("/v2/health/live", 200),
-        ("/v2/health/ready", 400),  # one model is broken
-        ("/v2/models/intents/ready", 200),
-        ("/v2/models/broken/ready", 400),
+def test_health_is_a_status_and_the_same_in_json(client: TestClient):
+    for path, status, body in (
+        ("/v2/health/live", 200, {"live": True}),
+        ("/v2/health/ready", 400, {"ready": False}),  # one model is broken
+        ("/v2/models/intents/ready", 200, {"name": "intents", "ready": True}),
+        ("/v2/models/broken/ready", 400, {"name": "broken", "ready": False}),
     ):
         response = client.get(path)
-        assert (response.status_code, response.content) == (status, b"")
+        assert (response.status_code, response.json()) == (status, body)
     assert client.get("/v2").json()["extensions"] == ["binary_tensor_data"]
 
 

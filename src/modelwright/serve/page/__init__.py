@@ -41,9 +41,10 @@ CSP = "; ".join(
 )
 
 
-def render(models: Sequence[ServedModel]) -> str:
-    """The whole page."""
-    known = {"models": [about(model) for model in models], "words": json.loads(_WORDS)}
+def render(models: Sequence[ServedModel], *, keyed: bool = False) -> str:
+    """The whole page; `keyed` where the commands it shows need a key."""
+    told = [about(model) for model in models]
+    known = {"models": told, "words": json.loads(_WORDS), "keyed": keyed}
     page = (_FOLDER / "page.html").read_text(encoding="utf-8")
     for mark, text in (
         ("/*STYLE*/", _STYLE),

@@ -201,6 +201,9 @@ function body(value) {
   return request;
 }
 
+// Without the name and the key that an address may hold: browsers fetch none that does.
+const route = () => new URL("v1/predict", location.origin + location.pathname).href;
+
 function working(busy) {
   state.busy = busy;
   at("ask").disabled = busy;
@@ -223,7 +226,7 @@ async function ask() {
   working(true);
   const began = performance.now();
   try {
-    const response = await fetch("v1/predict", {
+    const response = await fetch(route(), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(body(asked)),
@@ -332,7 +335,7 @@ function number({ answer }) {
 
 // -- code to copy ----------------------------------------------------------------------------
 function snippets() {
-  const url = new URL("v1/predict", location.href).href;
+  const url = route();
   const example = state.model.examples[0];
   let value = example === undefined ? "hello" : example;
   if (state.model.asks === "image") value = "BASE64";
@@ -343,9 +346,10 @@ function snippets() {
   const json = JSON.stringify(request);
   const quoted = json.replace(/'/g, "'\\''");
   const model = known.models.length > 1 ? ` -F model=${state.model.name}` : "";
+  const key = known.keyed ? " \\\n  -H 'Authorization: Bearer YOUR_KEY'" : "";
   at("curl").textContent = state.model.asks === "image"
-    ? `curl ${url} -F file=@picture.png${model}`
-    : `curl ${url} \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'`;
+    ? `curl ${url}${key}${key && " \\\n "} -F file=@picture.png${model}`
+    : `curl ${url}${key} \\\n  -H 'Content-Type: application/json' \\\n  -d '${quoted}'`;
   const lines = ["import json, urllib.request", ""];
   if (state.model.asks === "image") {
     lines.splice(0, 1, "import base64, json, urllib.request");
@@ -358,7 +362,9 @@ function snippets() {
     "request = urllib.request.Request(",
     `    "${url}",`,
     "    data=json.dumps(body).encode(),",
-    '    headers={"Content-Type": "application/json"},',
+    known.keyed
+      ? '    headers={"Content-Type": "application/json", "Authorization": "Bearer YOUR_KEY"},'
+      : '    headers={"Content-Type": "application/json"},',
     ")",
     "with urllib.request.urlopen(request) as response:",
     '    print(json.load(response)["predictions"])',

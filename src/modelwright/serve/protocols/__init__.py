@@ -45,6 +45,8 @@ class PredictRequest:
         uploaded: the inputs are files, in base64, rather than JSON values.
         version: the version asked for; None takes what is served.
         context: what the protocol wants to know again when it renders the answer.
+        vectors: the vectors behind the predictions are asked for: the predictions are then
+            `{"embedding": [D] of length 1, "tokens": N}`, and the only parameter is `dimensions`.
     """
 
     inputs: list[Any]
@@ -53,6 +55,7 @@ class PredictRequest:
     uploaded: bool = False
     version: str | None = None
     context: Any = None
+    vectors: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ _PLATFORMS = {
     "torch": "pytorch_safetensors",
 }
 _OWN_PARAMETERS = ("binary_data_output",)
+_NAME = {"type": "string", "minLength": 1, "maxLength": 256}
 
 
 class Config(BaseModel):
@@ -188,23 +189,22 @@ class OpenInference(Protocol):
             body = {"name": "modelwright", "version": __version__, "extensions": extensions}
             return Reply(_dump(body))
         if route == "/v2/health/live":
-            return _yes(True)
+            return _told("live", True)
         if route == "/v2/health/ready":
-            return _yes(standing.ready)
+            return _told("ready", standing.ready)
         model = standing.models.get(path["name"])
         if model is None or path.get("version", model.version) != model.version:
             raise ServiceError("MW-703", f"there is no model {path['name'][:64]!r} of that version")
-        return _yes(model.ready) if route.endswith("/ready") else Reply(_dump(_metadata(model)))
+        if route.endswith("/ready"):
+            return _told("ready", model.ready, name=model.name)
+        return Reply(_dump(_metadata(model)))
 
     def document(self) -> Mapping[str, Any]:
-        tensors = {"type": "array", "items": {"type": "object"}, "minItems": 1}
-        asked = {"type": "object", "properties": {"inputs": tensors}, "required": ["inputs"]}
+        asked = _schema(self.config.max_items)
         item = {
             "operationId": "infer",
             "summary": "Ask a model by the Open Inference Protocol v2.",
-            "parameters": [
-                {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-            ],
+            "parameters": [{"name": "name", "in": "path", "required": True, "schema": _NAME}],
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": asked}},
@@ -218,6 +218,34 @@ class OpenInference(Protocol):
             },
         }
         return {self.route: {"post": item}}
+
+
+def _schema(most: int) -> dict[str, Any]:
+    """JSON Schema of a request without binary data."""
+    options = {"type": "object"}
+    size = {"type": "integer", "minimum": 0, "maximum": most}
+    tensor = {
+        "type": "object",
+        "properties": {
+            "name": _NAME,
+            "shape": {"type": "array", "items": size, "minItems": 1, "maxItems": 2},
+            "datatype": {"const": "BYTES"},
+            "data": {"type": "array", "maxItems": most},
+            "parameters": options,
+        },
+        "required": ["name", "shape", "datatype"],
+    }
+    output = {"type": "object", "properties": {"name": _NAME, "parameters": options}}
+    return {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "maxLength": 256},
+            "parameters": options,
+            "inputs": {"type": "array", "items": tensor, "minItems": 1, "maxItems": most},
+            "outputs": {"type": "array", "items": {**output, "required": ["name"]}, "maxItems": 64},
+        },
+        "required": ["inputs"],
+    }
 
 
 def _binary(tensor: Any, binary: bytes, place: str) -> tuple[bytes | None, bytes]:
@@ -276,9 +304,9 @@ def _metadata(model: Described) -> dict[str, Any]:
     }
 
 
-def _yes(true: bool) -> Reply:
-    """200 or 400 with an empty body, as the protocol has it."""
-    return Reply(b"", "", status=200 if true else 400)
+def _told(what: str, true: bool, **more: str) -> Reply:
+    """200 or 400, as the protocol has it; KServe's client reads the body, others the status."""
+    return Reply(_dump({**more, what: true}), status=200 if true else 400)
 
 
 def _dump(value: Any) -> bytes:

@@ -112,7 +112,7 @@ KINDS: dict[str, Hostile] = {
         lambda _: post(MODEL, b"\x80\x04\x95", kind="application/x-pickle"), ("415",)
     ),
     "a form without end": Hostile(
-        lambda _: post(MODEL, b"--x\r\n" * 2000, kind="multipart/form-data; boundary=x"), ("400",)
+        lambda _: post(MODEL, b"--x\r\n" * 2000, kind="multipart/form-data; boundary=x"), ("400", "413")
     ),
     "numbers of tokens": Hostile(
         lambda _: post("/v1/embeddings", b'{"input": [[1, 2, 3]], "model": "a"}'), ("422",)

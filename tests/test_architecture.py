@@ -65,6 +65,7 @@ LIGHT_FOLDERS = ("errors", "plugs", "runtime", "recipe", "cli")
 
 _TORCH = "imported only when a model is made, loaded or trained"
 LEAVES: dict[str, tuple[set[str], str]] = {
+    "compress/depth.py": ({"torch"}, _TORCH),
     "compress/gates.py": ({"torch"}, _TORCH),
     "compress/importance.py": ({"torch"}, _TORCH),
     "compress/reconstruct.py": ({"torch"}, _TORCH),

@@ -186,5 +186,5 @@ def test_too_many_bad_rows_stop_the_run_with_the_ledger_kept(tmp_path):
 
 def test_an_unmet_limit_on_quality_stops_the_run_and_says_by_how_much(finished):
     with pytest.raises(GateError) as caught:
-        run(finished, sets=("evaluate.limits={accuracy: 1.01}",))
+        run(finished, sets=("evaluate.limits={accuracy: 1.0}",))
     assert caught.value.problems[0].code == "MW-502"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from modelwright.artifacts.bundle import read_bundle
 from modelwright.engines import Bundle
 from modelwright.errors import UserError
 from modelwright.serve import Settings
@@ -51,7 +52,7 @@ def test_a_changed_file_is_refused_at_the_start_and_by_the_admin_port(what: str,
         open_verified(bundle, "onnx-int8")
     service = Service([FakeBundle()], Settings())
     deployer = Deployer(service, lambda path: open_verified(path, "onnx-int8"), bundle.parent, None)
-    name = Bundle.open(bundle, "onnx-fp32").manifest["name"]
+    name = read_bundle(bundle)["name"]
     with pytest.raises(ServiceError, match="MW-602"):
         asyncio.run(deployer.load(name, "changed", "stable", 0.0))
     assert list(service.slots) == ["fake"]

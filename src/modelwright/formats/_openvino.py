@@ -23,7 +23,6 @@ from modelwright import plugs
 from modelwright.engines._runtime import RuntimeSettings, read_runtime, write_runtime
 from modelwright.errors import GateError
 from modelwright.formats import Draft
-from modelwright.formats._embeddings import slim_embeddings
 from modelwright.formats._onnx import example, outputs, positional
 from modelwright.runtime.libraries import nncf, openvino
 from modelwright.runtime.machine import kernels
@@ -135,6 +134,8 @@ def write_form(
         variants: the folder of variants.
         settings: threads and streams; the precision of what runs in floats is the form's.
     """
+    from modelwright.formats._embeddings import slim_embeddings
+
     settings = settings or RuntimeSettings()
     draft = Draft(f"openvino-{form}", "openvino", form, exact=form == "fp32")
     if form.endswith("-weights"):

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from modelwright.compress.passes import Material, Pass, Piece
-from modelwright.compress.passes.int8_static import Config as StaticConfig
 
 if TYPE_CHECKING:
     from modelwright.models.checkpoint import TrainedModel
@@ -20,8 +21,12 @@ VERSION = 1
 REQUIRES = {"torch": "train", "openvino": "openvino", "nncf": "openvino"}
 
 
-class Config(StaticConfig):
+class Config(BaseModel):
     """Options of the pass."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    calibration_rows: int = Field(128, ge=8, description="Training rows that give the scales.")
 
 
 @final

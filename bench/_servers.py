@@ -114,7 +114,8 @@ PEERS = (
             "bentoml==1.4.39", *COMMON), SAME),
     ),
     Server(
-        "MLServer", ("-m", "mlserver", "start", "{settings}"), "/v2/models/texts/infer", tensors,
+        "MLServer",
+        ("-c", "from mlserver.cli import main; main()", "start", "{settings}"), "/v2/models/texts/infer", tensors,
         "/v2/models/texts/ready", Peer("serve-mlserver", "MLServer", ("mlserver==1.7.1", *COMMON), SAME),
     ),
     Server(
@@ -123,7 +124,7 @@ PEERS = (
     ),
     Server(
         "infinity-emb",
-        ("-m", "infinity_emb", "v2", "--model-id", "{plain}", "--served-model-name", "texts",
+        ("-c", "from infinity_emb.cli import cli; cli()", "v2", "--model-id", "{plain}", "--served-model-name", "texts",
          "--engine", "torch", "--device", "cpu", "--port", "{port}", "--no-bettertransformer"),
         "/classify", classified, "/health",
         Peer("serve-infinity", "infinity-emb", (

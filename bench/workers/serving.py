@@ -68,6 +68,9 @@ def _plain(bundle: Path, variant: str, labels: list[str], folder: Path) -> None:
         cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
     )  # fmt: skip
     tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"  # a name that releases before 5 know, too
+    told = json.loads(path.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    path.write_text(json.dumps(told))
 
 
 def rate(options: argparse.Namespace) -> dict[str, Any]:

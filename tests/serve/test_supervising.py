@@ -107,9 +107,11 @@ def until_taken(url: str) -> None:
 def test_a_killed_process_is_replaced_and_the_next_caller_answered(tmp_path: Path):
     with service(tmp_path) as (process, first):
         assert first["pid"] != process.pid
-        for _ in range(2):
+        for restarts in (1, 2):
             os.kill(first["pid"], signal.SIGKILL)
             assert ask(first["url"]).status_code == 200
+            metrics = httpx.get(f"{first['url']}/metrics").text
+            assert f"modelwright_restarts {restarts}.0" in metrics
             again = json.loads(process.stdout.readline())
             assert (again["url"], again["pid"] != first["pid"]) == (first["url"], True)
             first = again

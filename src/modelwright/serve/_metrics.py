@@ -84,6 +84,7 @@ class Metrics:
             "shadow_answers", "A shadow's answers, beside the stable's.", *of_model, "agreement"
         )
         self.shadow_failures = counter("shadow_failures", "Requests it failed.", *of_model)
+        self.restarts = gauge("restarts", "Serving processes that were killed and replaced.")
         self._shown: dict[tuple[str, str], list[Shown]] = {}
         self._series: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
 

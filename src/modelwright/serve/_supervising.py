@@ -35,10 +35,15 @@ _LOG = logging.getLogger("modelwright.serve")
 
 @final
 class Line:
-    """The serving process's end of the line to its parent."""
+    """The serving process's end of the line to its parent.
 
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
+    Args:
+        end: of the line.
+        restarts: processes that were replaced before this one.
+    """
+
+    def __init__(self, end: socket.socket, restarts: int) -> None:
+        self._end, self.restarts = end, restarts
         self._beating: asyncio.Task[None] | None = None
 
     def ready(self, orphaned: Callable[[], None]) -> None:
@@ -101,7 +106,7 @@ class _Parent:
         stall_s: float,
     ) -> None:
         self._serve, self._ports, self._stall_s = serve, ports, stall_s
-        self._child = 0
+        self._child = self._restarts = 0
         self._ready = self._stopping = False
         self._before: dict[int, Any] = {}
 
@@ -119,6 +124,7 @@ class _Parent:
                 pause = min(LONGEST_PAUSE_S, 0.1 * 2**quick) if quick > 1 else 0.0
                 if not self._ready or self._stopping or self._stopped_within(pause):
                     return 1
+                self._restarts += 1
                 _LOG.error("the serving process is started again")
         finally:
             for number, handler in self._before.items():
@@ -137,7 +143,7 @@ class _Parent:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)
-            sys.exit(self._serve(Line(theirs)))
+            sys.exit(self._serve(Line(theirs, self._restarts)))
         theirs.close()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKED)
         if self._stopping:  # asked while there was no child to pass it on to

@@ -259,6 +259,7 @@ class Process:
             if self.certificate is not None:
                 tasks.append(asyncio.create_task(self.certificate.watch()))
             if self.line is not None:
+                app.service.metrics.restarts.set(self.line.restarts)
                 self.line.ready(main.stop)
             announce()
 

@@ -42,7 +42,7 @@ def serve(line):
     bundle.encode = encoding
     return run([bundle], settings, as_json=True, ports=ports, line=line)
 
-sys.exit(_supervising.supervised(serve, ports.sockets(), 0.5))
+sys.exit(_supervising.supervised(serve, ports.sockets(), 3.0))
 """
 ALONE = """
 import os, signal, sys

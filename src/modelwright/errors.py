@@ -59,6 +59,9 @@ CODES: dict[str, str] = {
     "MW-605": "The variant asked for is not in the bundle.",
     "MW-606": "An input row does not match the bundle's input schema.",
     "MW-607": "The proof of a compressed bundle does not carry over to this machine.",
+    # 62x: places to run
+    "MW-620": "The file does not hold a measured capacity.",
+    "MW-621": "The file does not hold a scaling policy.",
     # 7xx: the service
     "MW-701": "The request body is malformed.",
     "MW-702": "The request's shape is wrong; the error names the field.",

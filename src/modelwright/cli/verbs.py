@@ -17,8 +17,13 @@ _USUAL_ORDER = (
     "bench",
     "serve",
     "keys",
+    "push",
+    "pull",
+    "models",
+    "simulate",
     "deploy",
     "monitor",
+    "renew",
     "list",
     "studio",
 )

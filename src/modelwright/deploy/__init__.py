@@ -1,0 +1,1 @@
+"""Bundle -> files for a place to run."""

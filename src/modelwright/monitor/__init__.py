@@ -1,0 +1,1 @@
+"""Traffic + Bundle -> signals and alarms."""

@@ -1,0 +1,1 @@
+"""Bundles by name and version, in a folder or behind a URL."""

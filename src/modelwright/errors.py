@@ -62,6 +62,9 @@ CODES: dict[str, str] = {
     # 62x: places to run
     "MW-620": "The file does not hold a measured capacity.",
     "MW-621": "The file does not hold a scaling policy.",
+    # 63x: what watches a service
+    "MW-630": "The name of the bundle cannot stand in rules and dashboards.",
+    "MW-631": "The address is no webhook that alerts can be sent to.",
     # 7xx: the service
     "MW-701": "The request body is malformed.",
     "MW-702": "The request's shape is wrong; the error names the field.",

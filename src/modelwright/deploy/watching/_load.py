@@ -291,8 +291,8 @@ def _no_replica(subject: Subject) -> Alert:
         hold="2m",
         summary=f"Nobody answers for {subject.model}",
         description="No replica is ready, or none is seen at all.",
-        fires=Case({_of(subject, "modelwright_ready"): "1x5 _x35"}),
-        quiet=Case({_of(subject, "modelwright_ready"): "0x5 1x35"}),
+        fires=Case({_of(subject, "modelwright_ready"): "1x1 _x35"}, at=11),
+        quiet=Case({_of(subject, "modelwright_ready"): "0x2 1x35"}),
         page=Page(
             means="Either every replica has failed its self-test or stands still, or Prometheus "
             "sees none. Where a service scales to zero on purpose, silence this for its model.",

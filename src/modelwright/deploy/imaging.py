@@ -10,7 +10,6 @@ import json
 import sys
 from pathlib import Path
 
-from modelwright import __version__
 from modelwright.deploy.ordering import PORT, Order
 from modelwright.deploy.wheels import needs, own_wheel, requirements, wheel
 from modelwright.tasks import restore_task
@@ -19,7 +18,7 @@ Files = dict[str, str | bytes | Path]
 """Relative path to content; a Path is copied."""
 
 USER = 10001
-MOUNTED = "/run/secrets"
+MOUNTED = "/run/secrets/modelwright"
 """Where the folder with the keys is mounted; a folder, for a file alone is not seen to change."""
 KEYS = f"{MOUNTED}/keys.json"
 TRAFFIC = "/var/lib/modelwright"
@@ -39,18 +38,27 @@ def python_image() -> str:
 
 def image_files(order: Order) -> Files:
     """Everything that `docker build` reads: Containerfile, requirements, wheels, the bundle."""
+    return {
+        "Containerfile": _containerfile(order),
+        ".dockerignore": "*\n!bundle\n!requirements.txt\n!wheels\n",
+        **library_files(order),
+        **bundle_files(order),
+    }
+
+
+def library_files(order: Order) -> Files:
+    """Pinned names of the libraries, and as wheels this package, and all of them where asked for."""
     image = restore_task(order.manifest["task_spec"]).modality == "image"
     pins = needs(order.engine, image=image, records=order.records)
     name, data = own_wheel()
     files: Files = {
-        "Containerfile": _containerfile(order),
-        ".dockerignore": "*\n!bundle\n!requirements.txt\n!wheels\n",
-        "requirements.txt": requirements(pins) + f"modelwright=={__version__}\n",
+        # by its path, for an index may hold something else of that name
+        "requirements.txt": requirements(pins) + f"./wheels/{name}\n",
         f"wheels/{name}": data,
     }
     if order.offline:
         files |= {f"wheels/{file}": content for file, content in map(wheel, pins)}
-    return files | bundle_files(order)
+    return files
 
 
 def bundle_files(order: Order, under: str = "bundle") -> Files:
@@ -77,6 +85,8 @@ def _containerfile(order: Order) -> str:
     index = "--no-index " if order.offline else ""
     entry = json.dumps(["mw", *serve_arguments(order)])
     start = sizing.start_seconds
+    traffic = " \\\n && mkdir /traffic" if order.records else ""
+    copied = f"\nCOPY --from=libraries --chown={USER}:{USER} /traffic {TRAFFIC}" if traffic else ""
     return f"""\
 # {order.title} {order.version}: a service of one bundle.
 #
@@ -95,7 +105,7 @@ COPY wheels/ wheels/
 RUN python -m venv --without-pip /opt/modelwright \\
  && python -m pip --python /opt/modelwright/bin/python install \\
       {index}--no-deps --find-links wheels -r requirements.txt \\
- && find /opt/modelwright -depth -type d -name tests -exec rm -rf {{}} +
+ && find /opt/modelwright -depth -type d -name tests -exec rm -rf {{}} +{traffic}
 
 FROM ${{PYTHON_IMAGE}}
 LABEL org.opencontainers.image.title="{order.title}" \\
@@ -105,7 +115,7 @@ ENV PATH=/opt/modelwright/bin:$PATH \\
     HOME=/tmp \\
     PYTHONUNBUFFERED=1 \\
     PYTHONDONTWRITEBYTECODE=1
-COPY --from=libraries /opt/modelwright /opt/modelwright
+COPY --from=libraries /opt/modelwright /opt/modelwright{copied}
 # The model last, as a layer of its own: a new version moves only this.
 COPY bundle/ /bundle/
 # A number, for clusters check that it is not root's.

@@ -160,7 +160,9 @@ def _scalar(value: Any) -> str:
 
 
 def quoted(value: str) -> str:
-    """A double-quoted string of YAML 1.1 and 1.2, JSON where all is printable."""
+    """A quoted string of YAML 1.1 and 1.2; JSON where all is printable and no quote is inside."""
+    if value.isprintable() and ('"' in value or "\\" in value) and "'" not in value:
+        return f"'{value}'"
     return '"' + "".join(map(_escaped, value)) + '"'
 
 

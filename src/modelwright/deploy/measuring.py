@@ -24,7 +24,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, final
+from typing import IO, Any, final
 
 from modelwright.artifacts.bundle import read_bundle
 from modelwright.artifacts.capacity import Capacity, Load
@@ -290,11 +290,8 @@ def _service(bundle: Path, variant: str) -> Iterator[_Service]:
             late = threading.Timer(START_SECONDS, child.kill)
             late.start()
             try:
-                line = child.stdout.readline() if child.stdout else ""
+                said = _said_ready(child, log)
                 late.cancel()
-                if not line.strip():
-                    raise _not_started(child.wait(), log)
-                said = json.loads(line)
                 ready = time.monotonic() - began
                 pids = tuple(sorted({child.pid, int(said["pid"])}))
                 port = int(said["url"].rpartition(":")[2])
@@ -304,6 +301,28 @@ def _service(bundle: Path, variant: str) -> Iterator[_Service]:
                 _stop(child)
 
 
+def _said_ready(child: subprocess.Popen[str], log: IO[str]) -> dict[str, Any]:
+    """The line that it prints when it is ready; what it prints instead is an error."""
+    out = child.stdout
+    line = out.readline() if out else ""
+    if line.startswith('{"event"'):
+        return json.loads(line)
+    rest = line + (out.read() if out else "")
+    code = child.wait()
+    try:
+        problems = json.loads(rest)["error"]["problems"]
+        why = " | ".join(f"{one['code']} {one['seen']}" for one in problems)
+    except (ValueError, KeyError, TypeError):
+        log.seek(0)
+        why = " | ".join(log.read().strip().splitlines()[-4:])
+    raise UserError(
+        "MW-623",
+        f"the service did not start (exit code {code}): {why or 'it said nothing'}",
+        expected="`mw serve BUNDLE` to become ready",
+        fix="start it by itself and read what it says: mw serve BUNDLE",
+    )
+
+
 def _stop(child: subprocess.Popen[str]) -> None:
     child.send_signal(signal.SIGTERM)
     try:
@@ -311,13 +330,3 @@ def _stop(child: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
 
-
-def _not_started(code: int, log: IO[str]) -> UserError:
-    log.seek(0)
-    said = " | ".join(log.read().strip().splitlines()[-4:])
-    return UserError(
-        "MW-623",
-        f"the service did not start (exit code {code}): {said or 'it said nothing'}",
-        expected="`mw serve BUNDLE` to become ready",
-        fix="start it by itself and read what it says: mw serve BUNDLE",
-    )

@@ -68,6 +68,9 @@ CODES: dict[str, str] = {
     "MW-625": "The promise is not kept at any rate.",
     "MW-626": "The folder holds what `mw deploy` did not write, or what was changed since.",
     "MW-627": "The capacity was measured for another bundle.",
+    # 63x: what watches a service
+    "MW-630": "The name of the bundle cannot stand in rules and dashboards.",
+    "MW-631": "The address is no webhook that alerts can be sent to.",
     # 7xx: the service
     "MW-701": "The request body is malformed.",
     "MW-702": "The request's shape is wrong; the error names the field.",

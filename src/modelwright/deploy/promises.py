@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelwright.errors import UserError
-from modelwright.recipe.schema import Slo
+from modelwright.recipe.schema import USUAL_P99_MS, Slo
 
-USUAL_P99_MS = 100.0
 MOST_P99_MS = 600_000.0
 
 

@@ -16,13 +16,13 @@ IN_FLIGHT = "modelwright_requests_in_flight"
 """Gauge of the service: requests that it is answering, waiting ones among them."""
 
 
-def rules(order: Order) -> dict[str, Any]:
+def rules(order: Order, most_replicas: int | None = None) -> dict[str, Any]:
     """Recording and alerting rules, as Prometheus takes them."""
-    return watching.rules(order.manifest, order.slo)
+    return watching.rules(order.manifest, order.slo, most_replicas)
 
 
 def rules_text(order: Order) -> str:
-    """The same as a file."""
+    """The same as a file, for a service that is not scaled."""
     return yamltext.text(rules(order), "Check and test: promtool test rules rules_test.yml")
 
 

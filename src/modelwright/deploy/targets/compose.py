@@ -204,7 +204,7 @@ def prometheus_config(order: Order) -> Object:
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]},
         "scrape_configs": [
             {
-                "job_name": order.name,
+                "job_name": order.title,
                 "authorization": Noted(
                     {"credentials_file": f"{MOUNTED}/metrics.key"}, "a key of the scope `metrics`"
                 ),

@@ -127,7 +127,7 @@ def _monitoring(order: Order) -> Files:
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "PrometheusRule",
             "metadata": _cluster.metadata(order),
-            "spec": watched.rules(order),
+            "spec": watched.rules(order, order.sizing.most.value),
         },
         "dashboard": _dashboard(order),
     }
@@ -160,6 +160,10 @@ def _service_monitor(order: Order) -> Object:
                             "credentials": {"name": f"{order.name}-keys", "key": "metrics.key"},
                         },
                         "the key of the scope `metrics` from the same secret",
+                    ),
+                    "relabelings": Noted(
+                        [{"targetLabel": "job", "replacement": order.title}],
+                        "the rules know the job by the bundle's name",
                     ),
                 }
             ],

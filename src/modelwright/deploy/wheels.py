@@ -15,6 +15,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ def wheel(name: str) -> tuple[str, bytes]:
     return f"{stem}-{_compressed(tags)}.whl", _archive(files, f"{stem}.dist-info")
 
 
+@cache
 def own_wheel() -> tuple[str, bytes]:
     """This very package as a wheel: what measured the bundle is what serves it."""
     root = Path(__file__).parents[1]

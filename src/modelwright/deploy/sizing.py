@@ -11,6 +11,7 @@ from typing import final
 
 from modelwright.artifacts.capacity import Capacity, Load
 from modelwright.deploy.policy import Policy
+from modelwright.deploy.yamltext import one_line
 
 HEADROOM = 0.8
 """Share of what a replica can do at which more replicas are wanted: time to start them."""
@@ -127,7 +128,7 @@ def size(capacity: Capacity, policy: Policy) -> Sizing:
 def _head(capacity: Capacity) -> str:
     return (
         f"Measured: {capacity.variant} of {capacity.bundle} {capacity.version}, one replica on "
-        f"{capacity.cores} cores\n({capacity.machine}):\n"
+        f"{capacity.cores} cores\n({one_line(capacity.machine)}):\n"
         f"{capacity.per_second:,.1f} requests/s with the 99th percentile within "
         f"{capacity.slo_p99_ms:g} ms. Every number below comes from that."
     )

@@ -8,7 +8,7 @@
 
 Series are told apart by the label `model`; the scrape jobs are named after the bundle, `NAME` for the
 service and `NAME-monitor` for `mw monitor`, in any case of letters. All of it is made from one table
-of `Alert`s (`_promises.py`, `_load.py`, `_rollout.py`, `_data.py`, `_upkeep.py`).
+of `Alert`s (`_promises.py`, `_load.py`, `_batching.py`, `_rollout.py`, `_data.py`, `_upkeep.py`).
 """
 
 from modelwright.deploy.watching._alertmanager import alertmanager

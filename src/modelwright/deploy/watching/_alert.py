@@ -171,3 +171,9 @@ def labelled(name: str, **labels: str) -> str:
     """A series as test files write it."""
     inner = ",".join(f'{label}="{value}"' for label, value in labels.items())
     return f"{name}{{{inner}}}"
+
+
+def series_of(subject: Subject, name: str, **more: str) -> str:
+    """A series of the model, told by one replica."""
+    about = {"model": subject.model, "version": "v1", "instance": "a:8000"}
+    return labelled(name, **{**about, **more})

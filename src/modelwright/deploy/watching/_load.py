@@ -1,8 +1,16 @@
-"""Alerts on load and on the process: shedding, saturation, progress, readiness, memory, batches."""
+"""Alerts on load and on the process: shedding, saturation, progress, readiness, memory."""
 
 from __future__ import annotations
 
-from modelwright.deploy.watching._alert import Alert, Case, Group, Page, Subject, labelled
+from modelwright.deploy.watching._alert import (
+    Alert,
+    Case,
+    Group,
+    Page,
+    Subject,
+    labelled,
+    series_of,
+)
 
 BENCH = (
     "`mw bench BUNDLE --service --out capacity.json`, `mw simulate BUNDLE`, then `mw deploy` again"
@@ -10,7 +18,7 @@ BENCH = (
 
 
 def groups(subject: Subject) -> list[Group]:
-    """Saturation, the service's life, and batches."""
+    """Saturation, and the service's life."""
     saturation = (
         _shedding(subject, "Shedding", "ticket", 0.01, "10m"),
         _shedding(subject, "SheddingHeavy", "page", 0.20, "5m"),
@@ -29,13 +37,7 @@ def groups(subject: Subject) -> list[Group]:
     return [
         Group("saturation", alerts=saturation),
         Group("life", alerts=life),
-        Group("batching", alerts=(_small_batches(subject), _padding(subject))),
     ]
-
-
-def _of(subject: Subject, name: str, **more: str) -> str:
-    about = {"model": subject.model, "version": "v1", "instance": "a:8000"}
-    return labelled(name, **{**about, **more})
 
 
 def refused(subject: Subject, window: str) -> str:
@@ -118,8 +120,8 @@ def _saturated(subject: Subject) -> Alert:
         summary=f"{subject.model} has nearly as much waiting as it takes on",
         description="{{ $labels.instance }} has taken on {{ $value | humanizePercentage }} of what "
         "it can; beyond that it refuses.",
-        fires=Case({_of(subject, "modelwright_queue_used"): "0.9x40"}),
-        quiet=Case({_of(subject, "modelwright_queue_used"): "0.9x3 0.5x36"}),
+        fires=Case({series_of(subject, "modelwright_queue_used"): "0.9x40"}),
+        quiet=Case({series_of(subject, "modelwright_queue_used"): "0.9x3 0.5x36"}),
         page=Page(
             means="A replica bounds what it has taken on and not answered, in inputs, tokens and "
             "bytes; this is the fullest of the three. At 100% callers get 503.",
@@ -149,13 +151,13 @@ def _waiting(subject: Subject) -> Alert:
     def case(waited: float) -> Case:
         edges = sorted({limit / 10, limit, 3 * limit})
         found = {
-            _of(subject, "modelwright_queue_seconds_bucket", le=f"{edge:.12g}"): (
+            series_of(subject, "modelwright_queue_seconds_bucket", le=f"{edge:.12g}"): (
                 f"0+{600 if edge >= waited else 0}x40"
             )
             for edge in edges
         }
         return Case(
-            {**found, _of(subject, "modelwright_queue_seconds_bucket", le="+Inf"): "0+600x40"}
+            {**found, series_of(subject, "modelwright_queue_seconds_bucket", le="+Inf"): "0+600x40"}
         )
 
     return Alert(
@@ -203,8 +205,8 @@ def _at_most(subject: Subject) -> Alert:
         }
         for number in range(replicas):
             where = f"{number}:8000"
-            found[_of(subject, "modelwright_queue_used", instance=where)] = "0.7x40"
-            found[_of(subject, "modelwright_ready", instance=where)] = "1x40"
+            found[series_of(subject, "modelwright_queue_used", instance=where)] = "0.7x40"
+            found[series_of(subject, "modelwright_ready", instance=where)] = "1x40"
         return Case(found, at=18)
 
     most_known = subject.most or 4
@@ -242,8 +244,8 @@ def _no_progress(subject: Subject) -> Alert:
     def case(batches: str) -> Case:
         return Case(
             {
-                _of(subject, "modelwright_requests_in_flight"): "5x40",
-                _of(subject, "modelwright_batch_size_count"): batches,
+                series_of(subject, "modelwright_requests_in_flight"): "5x40",
+                series_of(subject, "modelwright_batch_size_count"): batches,
             }
         )
 
@@ -291,8 +293,8 @@ def _no_replica(subject: Subject) -> Alert:
         hold="2m",
         summary=f"Nobody answers for {subject.model}",
         description="No replica is ready, or none is seen at all.",
-        fires=Case({_of(subject, "modelwright_ready"): "1x1 _x35"}, at=11),
-        quiet=Case({_of(subject, "modelwright_ready"): "0x2 1x35"}),
+        fires=Case({series_of(subject, "modelwright_ready"): "1x1 _x35"}, at=11),
+        quiet=Case({series_of(subject, "modelwright_ready"): "0x2 1x35"}),
         page=Page(
             means="Either every replica has failed its self-test or stands still, or Prometheus "
             "sees none. Where a service scales to zero on purpose, silence this for its model.",
@@ -449,91 +451,3 @@ MEMORY = Page(
         "A slope at even load: restart the replicas in turn, and report it with the curve",
     ),
 )
-
-
-def _small_batches(subject: Subject) -> Alert:
-    model = subject.of_model()
-    mean = (
-        f"sum by (instance) (rate(modelwright_batch_size_sum{model}[10m]))\n"
-        f"  / sum by (instance) (rate(modelwright_batch_size_count{model}[10m]))"
-    )
-    depth = f"min_over_time(modelwright_queue_depth{model}[10m])"
-    batches = f"modelwright_batch_rows{model}"
-
-    def case(rows: int) -> Case:
-        return Case(
-            {
-                _of(subject, "modelwright_batch_size_sum"): "0+600x60",
-                _of(subject, "modelwright_batch_size_count"): "0+580x60",
-                _of(subject, "modelwright_queue_depth"): "12x60",
-                _of(subject, "modelwright_batch_rows"): f"{rows}x60",
-            },
-            at=20,
-        )
-
-    return Alert(
-        name="BatchEfficiencyLow",
-        severity="info",
-        about="batching",
-        expr=f"{mean} < 1.5\nand on (instance) max by (instance) ({depth}) > 4\n"
-        f"and on (instance) max by (instance) ({batches}) > 1",
-        hold="15m",
-        summary=f"{subject.model} runs rows one by one while others wait",
-        description="A model call of {{ $labels.instance }} has {{ $value }} rows on average.",
-        fires=case(rows=32),
-        quiet=case(rows=1),
-        page=Page(
-            means="Where the engine likes batches, rows that wait share a call. These do not. "
-            "Engines that run short rows faster one by one (`modelwright_batch_rows` 1) are left out.",
-            look=(
-                "Dashboard, row Batching: rows a call, tokens a call",
-                "Input length: rows share a call only with rows of like length",
-            ),
-            causes=("Lengths differ widely", "Very long inputs, of which few fit a call"),
-            do=(
-                "`mw bench BUNDLE`: whether another variant batches better",
-                "`finetune.max_tokens` in the recipe, where texts may be cut",
-            ),
-        ),
-    )
-
-
-def padding_share(subject: Subject, window: str) -> str:
-    """Share of the tokens that models read which are padding."""
-    model = subject.of_model()
-    padding = f"sum(rate(modelwright_padding_tokens_total{model}[{window}]))"
-    tokens = f"sum(rate(modelwright_tokens_total{model}[{window}]))"
-    return f"{padding}\n  / (({padding} + {tokens}) > 0)"
-
-
-def _padding(subject: Subject) -> Alert:
-    def case(padding: int) -> Case:
-        return Case(
-            {
-                _of(subject, "modelwright_padding_tokens_total"): f"0+{padding}x60",
-                _of(subject, "modelwright_tokens_total"): "0+1000x60",
-            },
-            at=40,
-        )
-
-    return Alert(
-        name="PaddingWaste",
-        severity="info",
-        about="batching",
-        expr=f"{padding_share(subject, '10m')} > 0.5",
-        hold="30m",
-        summary=f"Half of what {subject.model} computes is padding",
-        description="{{ $value | humanizePercentage }} of the tokens of model calls are padding.",
-        fires=case(padding=1500),
-        quiet=case(padding=200),
-        page=Page(
-            means="Rows of a call are filled up to the longest, or to one of a few widths where the "
-            "engine makes kernels for each. Beyond half, most work is for nothing.",
-            look=("Input length: mean tokens of a row, dashboard, row Data",),
-            causes=(
-                "Inputs are far shorter than the engine's narrowest width",
-                "Lengths within a call differ more than usual",
-            ),
-            do=("`mw bench BUNDLE`, and `mw serve BUNDLE --variant NAME` with the fastest",),
-        ),
-    )

@@ -8,6 +8,7 @@ from typing import Literal, final
 
 from modelwright.deploy.watching import _load, _promises, _rollout
 from modelwright.deploy.watching._alert import Subject
+from modelwright.deploy.watching._batching import padding_share
 
 RATE = "$__rate_interval"
 Kind = Literal["timeseries", "stat", "heatmap", "bargauge"]
@@ -161,7 +162,7 @@ def _batching(subject: Subject) -> list[Panel]:
         ),
         Panel(
             "Padding of all tokens",
-            [(_load.padding_share(subject, RATE), "padding")],
+            [(padding_share(subject, RATE), "padding")],
             "percentunit",
             limit=0.5,
         ),
@@ -328,6 +329,14 @@ def _platform(subject: Subject) -> list[Panel]:
             "s",
             about="Of the process that serves.",
         ),
+        *_safety(subject),
+        Panel("Series told", [(f"scrape_samples_scraped{job}", "{{instance}}")]),
+    ]
+
+
+def _safety(subject: Subject) -> list[Panel]:
+    job = subject.of_job()
+    return [
         Panel(
             "Bundles that failed their checks",
             [
@@ -356,10 +365,5 @@ def _platform(subject: Subject) -> list[Panel]:
             "s",
             "stat",
             "Empty without TLS.",
-        ),
-        Panel(
-            "Series told",
-            [(f"scrape_samples_scraped{job}", "{{instance}}")],
-            width=8,
         ),
     ]

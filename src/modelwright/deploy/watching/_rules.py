@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelwright.deploy.watching import _data, _load, _promises, _rollout, _upkeep
+from modelwright.deploy.watching import _batching, _data, _load, _promises, _rollout, _upkeep
 from modelwright.deploy.watching._alert import Alert, Case, Group, Subject
 from modelwright.recipe.schema import Slo
 
@@ -14,7 +14,7 @@ RUNBOOKS = "runbooks"
 
 def groups_of(subject: Subject) -> list[Group]:
     """Every rule, the promises first."""
-    parts = (_promises, _load, _rollout, _data, _upkeep)
+    parts = (_promises, _load, _batching, _rollout, _data, _upkeep)
     return [group for part in parts for group in part.groups(subject)]
 
 

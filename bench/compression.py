@@ -239,7 +239,7 @@ def speed_rows(case: Case, found: dict[str, Any]) -> list[dict[str, Any]]:
                 judged="ratio", **found["against_eager"][OURS][kind],
                 p95_ms=ours[kind]["p95_ms"], peer_p95_ms=eager[kind]["p95_ms"],
                 calls=ours[kind]["calls"], variant=found["variant"], threads=found["threads"],
-                load_before_and_after=found["load"], **busy(found),
+                used_by_others=found["load"], **busy(found),
             )
         )  # fmt: skip
     texts = found["with_tokens"]
@@ -259,9 +259,9 @@ def speed_rows(case: Case, found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def busy(found: dict[str, Any]) -> dict[str, str]:
     """A note where others had the cores when timing began: such ratios flatter us."""
-    if found["load"][0] <= BUSY * found["threads"]:
+    if found["load"] <= BUSY * found["threads"]:
         return {}
-    say(f"  the load was {found['load'][0]:.1f} when timing began: its ratios mean nothing")
+    say(f"  others used {found['load']:.1f} cores when timing began: its ratios mean nothing")
     return {"note": "measured on a busy machine, which slows PyTorch most: measure again"}
 
 

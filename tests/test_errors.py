@@ -43,7 +43,7 @@ RECIPES: dict[str, str] = {
     "finetune: {method: lora, image_size: 32}\n",
     "missing-files": START + "data: {splits: {train: row.csv, test: nowhere/test.csv}}\n",
     "missing-variable": START + "data: {source: '${MW_NOT_SET}/rows.csv'}\n",
-    "future-stage": START + "data: {source: rows.csv}\nmonitor: {window: 1}\n",
+    "future-stage": START + "data: {source: rows.csv}\npretrain: {objective: mlm}\n",
     "tab": START + "data:\n\tsource: rows.csv\n",
     "duplicate-key": START + "data: {source: rows.csv}\nname: again\n",
     "unclosed-bracket": "name: [a, b\ntask: text-classification\n",

@@ -31,7 +31,7 @@ from modelwright.runtime.machine import cores
 
 SHORT, LONG, BATCH = 16, 128, 32
 QUIET, QUIET_SECONDS = 0.5, 300
-"""Load a core at which timing starts, and how long it is waited for."""
+"""Share of the cores in use by others at which timing starts, and how long it is waited for."""
 EAGER, OURS = "torch eager fp32", "ours"
 
 
@@ -158,20 +158,36 @@ def measure(options: argparse.Namespace, model: TrainedModel, data: Dataset) -> 
         "failed": failed,
         "variant": name,
         "threads": cores(),
-        "load": [load, os.getloadavg()[0]],
+        "load": load,
     }
 
 
 def wait_for_quiet(most: float) -> float:
-    """Wait until others leave the cores alone, at most so many seconds; the load then.
+    """Wait until others leave our cores alone, at most so many seconds; cores in use then.
 
     PyTorch's threads wait for each other at every operation: with a core taken away its eager
     calls become many times slower than those of the other runtimes, and ratios mean nothing.
     """
-    started = time.perf_counter()
-    while os.getloadavg()[0] > QUIET * cores() and time.perf_counter() - started < most:
-        time.sleep(5)
-    return os.getloadavg()[0]
+    started, busy = time.perf_counter(), in_use()
+    while busy > QUIET * cores() and time.perf_counter() - started < most:
+        busy = in_use()
+    return busy
+
+
+def in_use(seconds: float = 2.0) -> float:
+    """How many of the cores that this process may use others use, seen while it sleeps."""
+    before = ticks()
+    time.sleep(seconds)
+    spent = [(after[0] - idle[0], after[1] - idle[1]) for idle, after in zip(before, ticks(), strict=True)]
+    return sum(1 - idle / max(1, total) for idle, total in spent)
+
+
+def ticks() -> list[tuple[int, int]]:
+    """Idle and all ticks so far of each core that this process may use."""
+    mine = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+    counts = [line.split() for line in lines if line.split()[0] in mine]
+    return [(int(one[4]) + int(one[5]), sum(map(int, one[1:9]))) for one in counts]
 
 
 def opened(options: argparse.Namespace) -> tuple[str, Variant]:

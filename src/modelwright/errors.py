@@ -59,6 +59,10 @@ CODES: dict[str, str] = {
     "MW-605": "The variant asked for is not in the bundle.",
     "MW-606": "An input row does not match the bundle's input schema.",
     "MW-607": "The proof of a compressed bundle does not carry over to this machine.",
+    # 61x: monitoring
+    "MW-610": "The traffic has moved away from what the model was judged on, or its quality fell.",
+    "MW-611": "There is too little recorded traffic of the bundle to monitor.",
+    "MW-612": "The bundle holds no reference for monitoring that this release reads.",
     # 62x: places to run
     "MW-620": "The file does not hold a measured capacity.",
     "MW-621": "The file does not hold a scaling policy.",

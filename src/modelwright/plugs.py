@@ -39,6 +39,7 @@ KINDS: dict[str, str] = {
     "pass": "modelwright.compress.passes",
     "protocol": "modelwright.serve.protocols",
     "target": "modelwright.deploy.targets",
+    "signal": "modelwright.monitor.signals",
 }
 
 

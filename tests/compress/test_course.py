@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from modelwright.compress.course import Course, Front
+import pytest
+
+from modelwright.compress.course import Course, Front, epochs_in
 from modelwright.compress.shapes import Shape
 
 
@@ -39,6 +41,22 @@ def test_after_the_first_failure_the_thin_one_comes_first() -> None:
     assert taken(shape(12.0), False, False, False) == [7.0, 12.0, 9.0]
     assert taken(shape(12.0), False, True, True) == [7.0, 12.0, 9.0]
     assert taken(shape(12.0), True, False, True) == [7.0, 5.0, 6.0]
+
+
+def test_the_thin_one_comes_first_where_time_is_short() -> None:
+    course = Course(FRONT, shape(12.0), short=True)
+    assert course.shape is not None
+    assert course.shape.cost == 12.0
+    course.taught(True)
+    assert course.shape.cost == 7.0
+
+
+@pytest.mark.parametrize(
+    ("minutes", "lessons", "epochs"),
+    [(20, 2, 10.0), (60, 1, 12.0), (3, 2, 3.0), (1, 2, 1.0), (0.9, 2, 0.0), (-1, 1, 0.0)],
+)
+def test_a_lesson_is_long_enough_or_none(minutes: float, lessons: int, epochs: float) -> None:
+    assert epochs_in(60 * minutes, 60.0, lessons) == epochs
 
 
 def test_a_front_of_one_is_taught_once() -> None:

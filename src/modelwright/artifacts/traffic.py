@@ -61,6 +61,41 @@ def read_traffic(folder: Path, kind: Kind) -> pa.Table:
     return pa.concat_tables([schema(kind).empty_table(), *tables])
 
 
+def read_latest(
+    folder: Path, kind: Kind, rows: int, since: float = 0.0, model: str | None = None
+) -> pa.Table:
+    """The last rows of a kind, oldest first; a file that cannot be read is passed over, and told.
+
+    Args:
+        folder: of the files.
+        kind: of the rows.
+        rows: at most.
+        since: seconds since 1970 from which rows count.
+        model: its rows alone.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found, count = [schema(kind).empty_table()], 0
+    for path in reversed(_files(folder, kind)):
+        try:
+            table = pq.read_table(path, schema=schema(kind))
+        except (OSError, ValueError, pa.ArrowException) as error:
+            _LOG.warning("%s is passed over: %s", path.name, error)
+            continue
+        wanted = pc.greater_equal(table["time"].cast(pa.int64()), int(since * 1000))
+        if model is not None:
+            wanted = pc.and_(wanted, pc.equal(table["model"], model))
+        table = table.filter(wanted)
+        found.insert(1, table)
+        count += table.num_rows
+        if count >= rows:
+            break
+    whole = pa.concat_tables(found).sort_by("time")
+    return whole.slice(max(0, whole.num_rows - rows))
+
+
 def _files(folder: Path, kind: Kind) -> list[Path]:
     return sorted(folder.glob(f"{kind}-*.parquet"))
 

@@ -44,7 +44,8 @@ def teach(
         material: teacher, rows, settings.
 
     Returns:
-        `epochs`, `steps`, `seconds`, `rate` and the scores of the tuning rows after every epoch.
+        `epochs`, `steps`, `seconds`, `step_seconds`, `rate` and the scores of the tuning rows after
+        every epoch.
 
     Raises:
         KeyboardInterrupt: asked to stop; the next call with the same arguments goes on.
@@ -81,11 +82,13 @@ def teach(
     started = time.perf_counter()
     with stop_requests() as stop, bar("distilling", len(loop.batches)) as shown:
         outcome = fit(loop, shown, stop)
+    material.teacher.network.to("cpu")  # it followed the student to the GPU
     return {
         "epochs": settings.epochs,
         "steps": outcome["steps"],
         "rate": settings.learning_rate,
         "seconds": round(time.perf_counter() - started, 2),
+        "step_seconds": outcome["step_seconds"],
         "scores": [
             round(entry[student.task.main_metric], 5) for entry in outcome["evaluations"]
         ],

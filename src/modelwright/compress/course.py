@@ -1,4 +1,4 @@
-"""Which architecture is taught next."""
+"""Which architecture is taught next, and for how long."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelwright.compress.shapes import Shape
+
+MOST_EPOCHS, USUAL_EPOCHS, LEAST_EPOCHS = 12.0, 4.0, 2.0
+"""Of a lesson. With fewer than the usual ones a network that lost layers is not worth beginning
+with; with less than half of the least no network is (docs/lab.md)."""
+
+
+def epochs_in(seconds: float, epoch_seconds: float, lessons: int) -> float:
+    """Epochs of the next lesson, if as many lessons share the time; 0 where none would teach enough.
+
+    One long lesson is worth more than two short ones.
+    """
+    whole = seconds / max(epoch_seconds, 1e-3)
+    share = whole / lessons if whole / lessons >= LEAST_EPOCHS else whole
+    return min(MOST_EPOCHS, round(share, 1)) if share >= LEAST_EPOCHS / 2 else 0.0
 
 
 @dataclass(frozen=True)
@@ -34,21 +48,26 @@ class Front:
 class Course:
     """Stronger architectures while proofs are likely, milder ones else, halving what is left.
 
-    When the first one fails, a thin network of all layers comes before milder ones.
+    When the first one fails, a thin network of all layers comes before milder ones; where time is
+    short, it comes first.
 
     Attributes:
         front: the architectures.
         near: the thin one, if any is worth a lesson.
+        short: whether there is too little time for the usual lesson.
         shape: the next to be taught; None when there is none.
     """
 
     front: Front
     near: Shape | None = None
+    short: bool = False
     shape: Shape | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._place, self._low, self._high = self.front.first, -1, len(self.front.shapes)
         self.shape = self.front.shapes[self._place]
+        if self.short and self.near is not None:
+            self.shape, self.near = self.near, None
 
     def taught(self, likely: bool) -> None:
         """Go on after a lesson.

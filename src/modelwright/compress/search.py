@@ -16,7 +16,7 @@ from typing import Any
 
 from modelwright.compress.certifying import PROOF_SECONDS
 from modelwright.compress.choosing import chance, figure, objective
-from modelwright.compress.course import Course, Front
+from modelwright.compress.course import LEAST_EPOCHS, USUAL_EPOCHS, Course, Front, epochs_in
 from modelwright.compress.depth import kept_layers
 from modelwright.compress.importance import importance
 from modelwright.compress.points import MEGABYTE, Point, Step, Workshop
@@ -56,7 +56,9 @@ BYTES = {"int4-weights": 0.5, "int8": 1.0, "int8-weights": 1.0, "bf16": 2.0, "fp
 FINALIST_FORMS = 2
 PILOT_ROWS = 1_500
 """Rows of the first lesson, which only tells how long a row takes."""
-MOST_EPOCHS, LEAST_EPOCHS, MOST_LESSONS = 12.0, 2.0, 4
+MOST_LESSONS = 4
+EVALUATED = 1.1
+"""Of an epoch's steps: with its evaluation and the rest."""
 RESERVE_SHARE, RESERVE_MOST, RESERVE_LEAST = 0.12, 0.25, 30.0
 """Of the budget, and seconds, that are kept for the proof."""
 PROOF_PASSES = 4
@@ -354,15 +356,19 @@ class Search:
     def _teach(self) -> None:
         """Lessons as long as the budget allows, in the order of a `Course`."""
         found = self._front()
-        course = Course(found, self._untaught(found.thin))
-        self._pilot(found.shapes[found.first])
+        near = self._untaught(found.thin)
+        first = found.shapes[found.first]
+        self._pilot(first)
+        whole = self._kept_choice("time", self._epochs(first, 1))
+        course = Course(found, near, short=whole < USUAL_EPOCHS)
         for number in range(MOST_LESSONS):
             if course.shape is None:
                 return
             epochs = self._kept_choice(
                 f"lesson-{number}", self._epochs(course.shape, lessons=max(1, 2 - number))
             )
-            if epochs < LEAST_EPOCHS and number:
+            if epochs < (LEAST_EPOCHS if number else LEAST_EPOCHS / 2):
+                say("  no time for a lesson that would teach enough")
                 return
             course.taught(self._finished(course.shape, epochs) > LIKELY)
 
@@ -372,7 +378,7 @@ class Search:
         model = self.workshop.network(self.base)
         facts: dict[str, Any] = {}
         self.workshop.network([*self._path(shape, model), self._distil(shape, share)], facts)
-        self._learn_time(shape, share, float(facts["seconds"]))
+        self._learn_time(shape, share, facts)
 
     def _kept_choice(self, name: str, value: float) -> float:
         """A choice that hung on the clock; a search that goes on makes it as before."""
@@ -390,7 +396,7 @@ class Search:
         say(f"  lesson of {epochs:g} epochs: {shape.label}")
         facts: dict[str, Any] = {}
         self.workshop.network(path, facts)
-        self._learn_time(shape, epochs, float(facts["seconds"]))
+        self._learn_time(shape, epochs, facts)
         points = self._formed(path, f"{shape.label}, taught {epochs:g} epochs")
         return max(self._likely(point.tuning) for point in points)
 
@@ -404,13 +410,14 @@ class Search:
 
     def _epochs(self, shape: Shape, lessons: int) -> float:
         """Epochs for which there is time, if as many lessons follow."""
-        left = (self._session.left - self._reserve) / lessons
-        each = self.lesson_seconds * _share(shape, self._depth)
-        return min(MOST_EPOCHS, max(0.5, round(left / max(each, 1e-3), 1)))
+        left = self._session.left - self._reserve
+        return epochs_in(left, self.lesson_seconds * _share(shape, self._depth), lessons)
 
-    def _learn_time(self, shape: Shape, epochs: float, seconds: float) -> None:
-        if seconds > 0:
-            self.lesson_seconds = seconds / epochs / _share(shape, self._depth)
+    def _learn_time(self, shape: Shape, epochs: float, facts: Mapping[str, Any]) -> None:
+        """From the steps alone: a pilot is mostly what comes once."""
+        steps = EVALUATED * float(facts["step_seconds"]) * facts["steps"]
+        if steps > 0:
+            self.lesson_seconds = steps / epochs / _share(shape, self._depth)
 
     @property
     def _depth(self) -> int:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from modelwright.artifacts.dataset import Dataset, DatasetInfo, write_info
 from modelwright.data.audit import audit, facts, text_sample, warnings
-from modelwright.data.language import main_language
 from modelwright.data.writing import write_splits
+from modelwright.encoders.language import main_language
 
 if TYPE_CHECKING:
     from modelwright.data.dividing import Cleaned, Division

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from modelwright import plugs
 from modelwright.artifacts.bundle import SCHEMA, seal_bundle
 from modelwright.artifacts.dataset import Dataset
 from modelwright.artifacts.store import now
-from modelwright.engines._bundle import open_variant
+from modelwright.engines._bundle import Variant, open_variant
 from modelwright.errors import GateError
 from modelwright.formats import Draft
+from modelwright.metrics.evidence import ClassEvidence
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
 from modelwright.package.card import write_card
 from modelwright.package.proving import (
@@ -53,6 +54,9 @@ class PackageRequest:
         seed: of the intervals.
         folder: empty folder for the bundle.
         compressed: the compression stage's artifact, where there is one.
+        monitor: the recipe's section, kept for monitoring.
+        sketch: what monitoring keeps of rows, from the default variant, the rows as users send them
+            and [N] whether it answers each right (None where that cannot be said).
     """
 
     name: str
@@ -64,6 +68,8 @@ class PackageRequest:
     seed: int
     folder: Path
     compressed: Path | None = None
+    monitor: dict[str, Any] | None = None
+    sketch: Callable[[Variant, Sequence[Any], np.ndarray | None], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ def run(request: PackageRequest) -> dict[str, Any]:
     _write_encoders(request, written, kept, default["name"])
     _write_golden(request, [reference.inputs[i] for i in golden], answers, default["name"])
     write_reference(request.folder / "reference", request.dataset, reference, base_evidence)
+    _write_sketches(request, written, default)
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "name": request.name,
@@ -112,12 +119,31 @@ def run(request: PackageRequest) -> dict[str, Any]:
         "left_out": left_out,
         "default": default["name"],
         "serve": request.slo,
+        "monitor": request.monitor,
         "compression": _compression(request),
         "lineage": request.lineage,
         "training": {name: training[name] for name in ("method", "settings", "best", "seconds")},
     }
     write_card(request.folder, manifest, request.dataset.info)
     return seal_bundle(request.folder, manifest)
+
+
+def _write_sketches(
+    request: PackageRequest, written: Sequence[Written], default: dict[str, Any]
+) -> None:
+    """What the rows were like and what the default variant made of them, for monitoring."""
+    if request.sketch is None:
+        return
+    one = next(one for one in written if one.draft.name == default["name"])
+    rows = 0 if one.draft.batch_invariant else 1
+    folder = request.folder / "variants" / one.draft.name
+    variant = open_variant(folder, one.draft.engine, one.model.task, one.model.encoder, rows=rows)
+    evidence = one.reference.evidence(variant.logits(one.reference.features))
+    right = evidence.correct() if isinstance(evidence, ClassEvidence) else None
+    told = request.sketch(variant, one.reference.inputs, right)
+    variant.engine.close()
+    text = json.dumps({**told, "variant": one.draft.name}, ensure_ascii=False)
+    write_text(request.folder / "reference" / "sketches.json", text)
 
 
 def _reference(model: TrainedModel, dataset: Dataset, split: str) -> Reference:

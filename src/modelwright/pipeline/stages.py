@@ -8,7 +8,7 @@ in the store is used again.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -340,14 +340,19 @@ def _package_key(work: Work) -> dict[str, Any]:
         "name": work.recipe.name,
         "section": _section(work, "package"),
         "serve": _section(work, "serve"),
+        "monitor": _section(work, "monitor"),
         "plugs": _versions(work, "package"),
         "runtime": versions("onnxruntime", "onnx"),
     }
 
 
 def _make_package(work: Work, folder: Path, scratch: Path) -> None:
+    from functools import partial
+
+    from modelwright.monitor.reference import sketch
     from modelwright.package.stage import PackageRequest, run
 
+    dataset = Dataset.open(work.path("data"))
     before = names_of(work.recipe)[:-1]
     lineage = {
         "recipe": digest_json(plain(work.recipe)),
@@ -361,14 +366,22 @@ def _make_package(work: Work, folder: Path, scratch: Path) -> None:
             name=work.recipe.name,
             package=work.recipe.package,
             checkpoint=teacher_folder(work),
-            dataset=Dataset.open(work.path("data")),
+            dataset=dataset,
             slo=_section(work, "serve"),
             lineage=lineage,
             seed=work.recipe.seed,
             folder=folder / "bundle",
             compressed=work.path("compress") if "compress" in work.keys else None,
+            monitor=_section(work, "monitor"),
+            sketch=partial(sketch, training=_training_rows(dataset)),
         )
     )
+
+
+def _training_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    """Read as they are asked for."""
+    for batch in dataset.table("train").to_batches(max_chunksize=2048):
+        yield from batch.to_pylist()
 
 
 def _nothing(work: Work) -> None:

@@ -323,6 +323,28 @@ class Serve(Section):
     )
 
 
+class Monitor(Section):
+    """What `mw monitor` looks at; it reads this from the bundle."""
+
+    rows: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        default=1_000, description="The last recorded rows that a check looks at."
+    )
+    every_s: Annotated[float, Field(ge=1)] = Field(
+        default=3_600, description="Seconds between two checks; more checks need stronger evidence."
+    )
+    false_alarms_per_day: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.01,
+        description="Share of days on which something may alarm although nothing moved.",
+    )
+    tolerance: Annotated[float, Field(ge=0)] = Field(
+        default=2.0,
+        description="Points below the test's interval at which quality is still in order.",
+    )
+    signals: list[str] | None = Field(
+        default=None, description="Derived: all that suit the task (`mw list signals`)."
+    )
+
+
 class Recipe(Section):
     """A whole recipe."""
 
@@ -348,7 +370,8 @@ class Recipe(Section):
     evaluate: Evaluate = Field(default_factory=Evaluate)
     package: Package = Field(default_factory=Package)
     serve: Serve = Field(default_factory=Serve)
+    monitor: Monitor = Field(default_factory=Monitor)
 
 
-FUTURE_STAGES = ("pretrain", "monitor")
+FUTURE_STAGES = ("pretrain",)
 """Stages of the contract that this release does not have; naming one is MW-110."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, final
 
 from modelwright.artifacts.traffic import TrafficWriter
+from modelwright.metrics.feedback import judge, truth_of
 from modelwright.serve._metrics import Metrics
 
 REMEMBERED = 20_000
@@ -114,26 +115,6 @@ class Recorder:
 def sampled(request_id: str, share: float) -> bool:
     """Whether a request is in a sample of this share."""
     return zlib.crc32(request_id.encode()) < share * 2**32
-
-
-def truth_of(prediction: Mapping[str, Any]) -> Any:
-    """What of a prediction a true answer is compared with; None where it is a structure."""
-    for field in ("label", "labels", "value"):
-        if field in prediction:
-            return prediction[field]
-    return None
-
-
-def judge(answer: Any, label: Any) -> tuple[str, float] | None:
-    """The metric and its value for one answer, or None where they cannot be compared."""
-    if isinstance(answer, str) and isinstance(label, str):
-        return "accuracy", float(answer == label)
-    if isinstance(answer, list) and isinstance(label, list):
-        return "exact_match", float(set(answer) == set(label))
-    numbers = (int, float)
-    if isinstance(answer, numbers) and isinstance(label, numbers):
-        return "mae", abs(float(answer) - float(label))
-    return None
 
 
 def _request_row(

@@ -44,6 +44,8 @@ TRIM_EVERY_S = 5.0
 WHOLE = "whole"
 AVERAGE = "average.safetensors"
 LOG_STEPS = 10
+FIRST_STEPS = 3
+"""Steps that are slower than others, since they bring kernels and buffers about."""
 
 
 Objective: TypeAlias = Callable[[Any, dict[str, torch.Tensor], torch.Tensor], torch.Tensor]
@@ -86,7 +88,8 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
     """Train, keep the best, leave it in `loop.model`.
 
     Returns:
-        history, evaluations, best, and timing, as `training.json` has them.
+        history, evaluations, best and steps, as `training.json` has them, and `step_seconds`: of
+        a step on average, without what comes once (kernels, the GPU's start) and evaluations.
 
     Raises:
         KeyboardInterrupt: asked to stop; the state is saved and the next call goes on.
@@ -117,6 +120,7 @@ def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
         "evaluations": [_evaluation(entry) for entry in state.log_history if "eval_at" in entry],
         "best": best,
         "steps": state.global_step,
+        "step_seconds": round(watcher.step_seconds, 6),
     }
 
 
@@ -255,8 +259,20 @@ class _Watcher(TrainerCallback):
         self.interrupted = False
         self.saved = self.trimmed = time.monotonic()
         self.ends = set(loop.batches.ends)
+        self.step_times: list[float] = []
+        self.began = self.saved
+
+    @property
+    def step_seconds(self) -> float:
+        """Mean of the steps after the first few; 0.0 where there was none."""
+        usual = self.step_times[FIRST_STEPS:] or self.step_times
+        return sum(usual) / max(1, len(usual))
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.began = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        self.step_times.append(time.monotonic() - self.began)
         self.bar.advance()
         if self.average is not None:
             self.average.update(state.global_step)

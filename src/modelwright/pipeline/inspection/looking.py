@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from modelwright import plugs
-from modelwright.data.language import main_language
 from modelwright.data.sources import Source
 from modelwright.data.sources._opening import open_source, recognise
+from modelwright.encoders.language import main_language
 from modelwright.pipeline.inspection.columns import TableFacts, read_facts
 from modelwright.pipeline.inspection.draft import Seen
 from modelwright.pipeline.inspection.guess import Guess, guess

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modelwright.data.language import main_language
+from modelwright.encoders.language import main_language
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,22 @@ def main_language(texts: list[str]) -> tuple[str, dict[str, float]]:
     return _BY_SCRIPT.get(script, ""), shares
 
 
+def language_of(text: str) -> str:
+    """Of one text: a code, the script `latin` where no frequent word tells, or "" without letters.
+
+    Wrong now and then; good enough to see that many texts change together.
+    """
+    shares = script_shares([text])
+    if not shares:
+        return ""
+    if next(iter(shares)) != "latin" or shares.get("han", 0) > _HAN_SHARE:
+        return main_language([text])[0]
+    found = Counter(_WORD.findall(text[:2000].lower()))
+    scores = {name: sum(found[word] for word in frequent) for name, frequent in _WORDS.items()}
+    best = max(scores, key=lambda name: (scores[name], name == "en"))
+    return best if scores[best] else "latin"
+
+
 def _latin_language(texts: list[str]) -> str:
     words = Counter(word for text in texts for word in _WORD.findall(text[:2000].lower()))
     scores = {

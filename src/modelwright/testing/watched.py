@@ -12,6 +12,7 @@ The programs are those of the machine (`prometheus`, `promtool`, `amtool`, and `
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -85,7 +86,12 @@ class Receiver:
             self._news.notify_all()
 
     def wait(self, name: str, seconds: float, status: str = "firing") -> tuple[float, Any]:
-        """When an alert of this name arrived, by the monotonic clock, and the alert.
+        """When an alert arrived, by the monotonic clock, and the alert.
+
+        Args:
+            name: regular expression of its name.
+            seconds: to wait, at most.
+            status: firing or resolved.
 
         Raises:
             TimeoutError: it did not, in that time.
@@ -104,7 +110,8 @@ class Receiver:
     def _found(self, name: str, status: str) -> tuple[float, Any] | None:
         for moment, body in self.posts:
             for alert in body["alerts"]:
-                if alert["labels"]["alertname"] == name and alert["status"] == status:
+                named = re.fullmatch(name, alert["labels"]["alertname"])
+                if named and alert["status"] == status:
                     return moment, alert
         return None
 

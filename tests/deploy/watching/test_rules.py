@@ -172,3 +172,20 @@ def test_a_faster_clock_changes_times_and_nothing_else():
         assert re.sub(r"\[\w+\]", "[]", rule["expr"]) == re.sub(
             r"\[\w+\]", "[]", after[name]["expr"]
         )
+
+
+def test_the_page_on_watching_names_every_alert_and_metric():
+    from modelwright.serve._metrics import Metrics
+
+    page = (Path(__file__).parents[3] / "docs" / "watching.md").read_text()
+    for name, rule in alerts(watching.rules(MANIFEST, SLO)).items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`"))
+        assert f"| {rule['labels']['severity']} |" in row
+        assert f"| {rule.get('for', 'at once')} |" in row
+        assert ("*renew*" in row) is ("action" in rule["labels"])
+    metrics = Metrics()
+    metrics.certificate(lambda: 0.0)
+    metrics.tell_roles(list)
+    told = re.findall(r"^# HELP (\w+)", metrics.expose()[0].decode(), re.MULTILINE)
+    missing = [one for one in told if f"`{one}`" not in page and not one.endswith("_created")]
+    assert not missing

@@ -20,7 +20,7 @@ from modelwright.deploy.targets import Target
 from modelwright.deploy.yamltext import Noted, text
 
 VERSION = 1
-MONITOR_PORT = 9100
+MONITOR_PORT = 9109
 _RULES = (
     "Taken as they are: `rule_files: [rules.yml]`. Tested by: promtool test rules rules_test.yml"
 )

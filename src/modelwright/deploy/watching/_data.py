@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from modelwright.deploy.watching._alert import Alert, Case, Group, Page, Subject, labelled
 
-LEAST_ROWS = 50
+LEAST_ROWS = 100
 """Rows of a window below which no score is believed."""
-LOWER_IS_BETTER = "mae|rmse|mse|wer|cer|perplexity|loss|ece|brier"
-PREDICTION = "predicted.*|prediction.*|labels?|label_.*|confidence.*"
-EMBEDDING = "embedding.*|vectors?"
+LOWER_IS_BETTER = "mae|rmse"
+PREDICTION = "labels|confidence|predicted.*"
+EMBEDDING = "embedding|topics"
 
 
 def groups(subject: Subject) -> list[Group]:
@@ -61,7 +61,7 @@ def _drift(subject: Subject, name: str, signals: str, moved: str, other: str) ->
         name=name,
         severity="ticket",
         about="data",
-        expr=f"{score} > 1\nand on (model) {rows} >= {LEAST_ROWS}",
+        expr=f"{score} >= 1\nand on (model) {rows} >= {LEAST_ROWS}",
         hold="0s",
         summary=f"{subject.model}: {_WHAT[name]} is not as it was in training",
         description="The signal {{ $labels.signal }} is at {{ $value }} times its alarm's limit.",
@@ -120,7 +120,7 @@ def _stale(subject: Subject) -> Alert:
 
 
 def _missing(subject: Subject) -> Alert:
-    up = labelled("up", job=f"{subject.model}-monitor", instance="m:9100")
+    up = labelled("up", job=f"{subject.model}-monitor", instance="m:9109")
     return Alert(
         name="MonitorDown",
         severity="ticket",

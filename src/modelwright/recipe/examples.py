@@ -123,6 +123,14 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "mw verify BUNDLE                 # on a processor without the instructions of the proof",
         "mw run recipe.yaml               # compress on a machine of the kind that will serve",
     ),
+    "MW-630": (
+        "a bundle.json whose `name` was changed to `my model {v2}`",
+        "name: my-model-v2                # in the recipe, then mw run",
+    ),
+    "MW-631": (
+        "mw deploy BUNDLE --target prometheus --webhook localhost:9094",
+        "mw deploy BUNDLE --target prometheus --webhook http://localhost:9094/alerts",
+    ),
     "MW-701": ("{'inputs': ['hello']}        # not JSON", '{"inputs": ["hello"]}'),
     "MW-702": ('{"inputs": "hello"}', '{"inputs": ["hello"]}'),
     "MW-703": (

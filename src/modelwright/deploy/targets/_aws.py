@@ -1,7 +1,7 @@
 """What both AWS targets have: who may reach what, a load balancer, alarms; as CloudFormation.
 
-References are CloudFormation's own (`Ref`, `Fn::GetAtt`); a text of the bundle is never part of a
-`Fn::Sub`, where `${...}` means something.
+References are CloudFormation's own (`Ref`, `Fn::GetAtt`). Of a bundle's texts none is part of a
+`Fn::Sub`, where `${...}` means something, but its checked name.
 """
 
 from __future__ import annotations

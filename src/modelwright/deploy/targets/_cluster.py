@@ -158,6 +158,7 @@ def _volumes(order: Order) -> list[Object]:
             "name": "keys",
             "secret": {
                 "secretName": f"{order.name}-keys",
+                "optional": False,
                 "defaultMode": Noted(0o440, "0440"),
                 "items": [{"key": "keys.json", "path": "keys.json"}],
             },

@@ -13,8 +13,8 @@ of `Alert`s (`_promises.py`, `_load.py`, `_batching.py`, `_rollout.py`, `_data.p
 
 from modelwright.deploy.watching._alertmanager import alertmanager
 from modelwright.deploy.watching._dashboard import dashboard
-from modelwright.deploy.watching._pace import hastened
+from modelwright.deploy.watching._pace import hastened, seconds_of
 from modelwright.deploy.watching._rules import rule_tests, rules
 from modelwright.deploy.watching._runbooks import runbooks
 
-__all__ = ["alertmanager", "dashboard", "hastened", "rule_tests", "rules", "runbooks"]
+__all__ = ["alertmanager", "dashboard", "hastened", "rule_tests", "rules", "runbooks", "seconds_of"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
+from modelwright.deploy.values import deployed_name
 from modelwright.errors import UserError
 from modelwright.recipe.schema import NAME_PATTERN, USUAL_P99_MS, Slo
 
@@ -162,9 +163,16 @@ class Subject:
         """A selector of the model's series, with further matchers."""
         return f'{{model="{self.model}"{"," + more if more else ""}}}'
 
+    @property
+    def deployed(self) -> str:
+        """Regular expression of what it is called where it runs, in any case of letters."""
+        lower = deployed_name(self.model)
+        names = self.model if self.model.lower() == lower else f"({self.model}|{lower})"
+        return f"(?i){names}"
+
     def of_job(self, suffix: str = "") -> str:
         """A selector of the series of a scrape job."""
-        return f'{{job=~"(?i){self.model}{suffix}"}}'
+        return f'{{job=~"{self.deployed}{suffix}"}}'
 
 
 def labelled(name: str, **labels: str) -> str:

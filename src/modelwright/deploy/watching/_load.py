@@ -185,7 +185,7 @@ def _waiting(subject: Subject) -> Alert:
 
 
 def _at_most(subject: Subject) -> Alert:
-    name = f'horizontalpodautoscaler=~"(?i){subject.model}"'
+    name = f'horizontalpodautoscaler=~"{subject.deployed}"'
     current, most = (
         f"max(kube_horizontalpodautoscaler_{what}{{{name}}})"
         for what in ("status_current_replicas", "spec_max_replicas")

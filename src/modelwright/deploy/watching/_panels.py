@@ -302,7 +302,7 @@ def _data(subject: Subject) -> list[Panel]:
 
 def _platform(subject: Subject) -> list[Panel]:
     model, job = subject.of_model(), subject.of_job()
-    kube = f'horizontalpodautoscaler=~"(?i){subject.model}"'
+    kube = f'horizontalpodautoscaler=~"{subject.deployed}"'
     return [
         Panel(
             "Replicas",

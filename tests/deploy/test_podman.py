@@ -25,16 +25,26 @@ from typing import Any
 import pytest
 import yaml
 
+from modelwright.artifacts.capacity import Capacity
 from modelwright.deploy import deploy
 from modelwright.deploy.ordering import Choices
-from tests.deploy.conftest import POLICY, capacity_of
+from modelwright.deploy.policy import Policy
 
 BASE = "localhost/python-of-this-machine:1"
 IMAGE = "localhost/tiny:1"
 MOST_MB = 350
 """Of an image without the model; the base made here is smaller or larger than the official one by
 a few tens."""
-_LEFT_OUT = {"test", "tests", "idlelib", "turtledemo", "tkinter", "lib2to3", "__pycache__", "ensurepip"}
+_LEFT_OUT = {
+    "test",
+    "tests",
+    "idlelib",
+    "turtledemo",
+    "tkinter",
+    "lib2to3",
+    "__pycache__",
+    "ensurepip",
+}
 pytestmark = pytest.mark.slow
 
 
@@ -74,7 +84,9 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     found = Podman(folder)
     try:
         _import_base(found, folder)
-        found.run("run", "--rm", "--network=host", BASE, "/usr/local/bin/python", "-c", "import ssl")
+        found.run(
+            "run", "--rm", "--network=host", BASE, "/usr/local/bin/python", "-c", "import ssl"
+        )
     except (RuntimeError, subprocess.TimeoutExpired) as error:
         pytest.skip(f"podman cannot run a container on this machine: {error}")
     yield found
@@ -122,12 +134,17 @@ def _libraries(programs: list[str]) -> set[str]:
     modules = Path(sysconfig.get_path("stdlib"), "lib-dynload").glob("*.so")
     site = Path(sysconfig.get_path("platlib"))
     wheels = [*site.glob("onnxruntime/capi/*.so"), *site.glob("numpy/_core/*.so")]
-    everything = [*programs, os.path.realpath(sys.executable), *map(str, modules), *map(str, wheels)]
+    everything = [
+        *programs,
+        os.path.realpath(sys.executable),
+        *map(str, modules),
+        *map(str, wheels),
+    ]
     done = subprocess.run(["ldd", *everything], capture_output=True, text=True, check=False)
     found = {word for word in done.stdout.split() if word.startswith("/") and ".so" in word}
-    return {
-        path for path in found if os.path.isfile(path) and not path.startswith(str(site))
-    } | {"/lib64/ld-linux-x86-64.so.2"}
+    return {path for path in found if os.path.isfile(path) and not path.startswith(str(site))} | {
+        "/lib64/ld-linux-x86-64.so.2"
+    }
 
 
 def _add_folders(tar: tarfile.TarFile) -> None:
@@ -146,15 +163,19 @@ def _link(tar: tarfile.TarFile, name: str, to: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def written(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(
+    tiny_bundle: Path,
+    capacity: Capacity,
+    policy: Policy,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """The files for a cluster, those of the image among them, and the keys."""
     folder = tmp_path_factory.mktemp("files")
-    capacity_of(tiny_bundle).save(folder / "capacity.json")
-    POLICY.save(folder / "policy.json")
-    deploy(
-        tiny_bundle, "kubernetes", folder / "out", Choices(image=IMAGE, offline=True),
-        capacity=folder / "capacity.json", policy=folder / "policy.json",
-    )  # fmt: skip
+    capacity.save(folder / "capacity.json")
+    policy.save(folder / "policy.json")
+    files = {"capacity": folder / "capacity.json", "policy": folder / "policy.json"}
+    choices = Choices(image=IMAGE, offline=True, **files)
+    deploy(tiny_bundle, "kubernetes", folder / "out", choices)
     (folder / "mw").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m modelwright "$@"\n')
     (folder / "mw").chmod(0o755)
     subprocess.run(
@@ -209,7 +230,9 @@ def _ready(port: int, within: float = 60) -> None:
 
 def _answers(port: int, written: Path) -> None:
     """With a key it predicts and with the other it tells metrics; without one it does neither."""
-    predict, metrics = ((written / f"secrets/{name}.key").read_text() for name in ("predict", "metrics"))
+    predict, metrics = (
+        (written / f"secrets/{name}.key").read_text() for name in ("predict", "metrics")
+    )
     status, text = _ask(port, "/v1/predict", predict, {"inputs": ["where is my gift card"]})
     assert status == 200
     assert json.loads(text)["predictions"][0]["label"]

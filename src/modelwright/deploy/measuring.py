@@ -28,10 +28,10 @@ from typing import IO, Any, final
 
 from modelwright.artifacts.bundle import read_bundle
 from modelwright.artifacts.capacity import Capacity, Load
+from modelwright.deploy._load import Callers, Outcome
 from modelwright.errors import GateError, UserError
 from modelwright.runtime import machine
 from modelwright.runtime.progress import bar
-from modelwright.deploy._load import Callers, Outcome
 
 SECONDS = 20.0
 STEPS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
@@ -175,7 +175,7 @@ async def _step(
     """One rate for some seconds; the queue is empty again when it returns."""
     with _Sampler(service) as sampler:
         outcome = await callers.arrive(rate, seconds, patience=1.0 + 4 * slo_p99_ms / 1000)
-    await _emptied(service)
+    await asyncio.to_thread(_wait_until_empty, service)
     return _load(rate, outcome, sampler)
 
 
@@ -190,10 +190,10 @@ def _load(rate: float, outcome: Outcome, sampler: _Sampler) -> Load:
     )
 
 
-async def _emptied(service: _Service, within: float = 5.0) -> None:
+def _wait_until_empty(service: _Service, within: float = 5.0) -> None:
     until = time.monotonic() + within
-    while time.monotonic() < until and await asyncio.to_thread(service.depth) > 0:
-        await asyncio.sleep(0.05)
+    while time.monotonic() < until and service.depth() > 0:
+        time.sleep(0.05)
 
 
 @final
@@ -329,4 +329,3 @@ def _stop(child: subprocess.Popen[str]) -> None:
         child.wait(45)
     except subprocess.TimeoutExpired:
         child.kill()
-

@@ -12,7 +12,13 @@ import yaml
 from modelwright.deploy.policy import Policy
 
 Write = Callable[..., Path]
-SOLD = {"1": (512, 4096), "2": (512, 8192), "4": (2048, 16384), "6": (4096, 24576), "8": (4096, 32768)}
+SOLD = {
+    "1": (512, 4096),
+    "2": (512, 8192),
+    "4": (2048, 16384),
+    "6": (4096, 24576),
+    "8": (4096, 32768),
+}
 
 
 def _service(folder: Path) -> dict[str, Any]:
@@ -30,7 +36,9 @@ def test_bounds_of_instances_and_concurrency_come_from_policy_and_capacity(write
     assert all(isinstance(value, str) for value in notes.values())
 
 
-@pytest.mark.parametrize(("cores", "memory"), [(1, 50.0), (2, 300.0), (3, 300.0), (5, 3000.0), (8, 10.0)])
+@pytest.mark.parametrize(
+    ("cores", "memory"), [(1, 50.0), (2, 300.0), (3, 300.0), (5, 3000.0), (8, 10.0)]
+)
 def test_cores_and_memory_are_a_pair_that_is_sold(write: Write, cores: int, memory: float) -> None:
     service = _service(write("cloudrun", cores=cores, memory_mb=memory))
     limits = service["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]

@@ -99,9 +99,13 @@ def test_rules_and_routes_are_what_their_programs_take(write: Write) -> None:
 
 def test_grafana_is_given_its_source_and_its_dashboard(write: Write) -> None:
     folder = write("compose")
-    source = yaml.safe_load((folder / "grafana/provisioning/datasources/prometheus.yaml").read_text())
+    source = yaml.safe_load(
+        (folder / "grafana/provisioning/datasources/prometheus.yaml").read_text()
+    )
     assert source["datasources"][0]["url"] == "http://prometheus:9090"
-    provider = yaml.safe_load((folder / "grafana/provisioning/dashboards/modelwright.yaml").read_text())
+    provider = yaml.safe_load(
+        (folder / "grafana/provisioning/dashboards/modelwright.yaml").read_text()
+    )
     where = provider["providers"][0]["options"]["path"]
     mounts = yaml.safe_load((folder / "compose.yaml").read_text())["services"]["grafana"]["volumes"]
     assert f"./grafana/dashboards:{where}:ro" in mounts
@@ -136,7 +140,9 @@ def test_service_prometheus_and_alertmanager_run_against_each_other(
             f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
         ]))  # fmt: skip
         ask = f"http://127.0.0.1:{ports['prometheus']}/api/v1"
-        up = _eventually(f'{ask}/query?query=up{{job="tiny"}}', lambda found: found["data"]["result"])
+        up = _eventually(
+            f'{ask}/query?query=up{{job="tiny"}}', lambda found: found["data"]["result"]
+        )
         assert up["data"]["result"][0]["value"][1] == "1", "scraped with the key of its own"
         ready = _eventually(
             f'{ask}/query?query=modelwright_ready{{model="tiny"}}',
@@ -192,7 +198,15 @@ def _free() -> int:
 
 @contextmanager
 def _service(folder: Path) -> Iterator[int]:
-    words = [sys.executable, "-m", "modelwright", "serve", str(folder / "image/bundle"), "--port", "0"]
+    words = [
+        sys.executable,
+        "-m",
+        "modelwright",
+        "serve",
+        str(folder / "image/bundle"),
+        "--port",
+        "0",
+    ]
     words += ["--keys", str(folder / "secrets/service/keys.json"), "--json"]
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment()

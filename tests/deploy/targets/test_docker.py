@@ -48,12 +48,10 @@ def test_keys_and_everything_else_stay_out_of_what_is_sent_to_the_builder(write:
 
 
 def test_a_bundle_that_records_has_room_for_it_and_the_library(
-    write: Write, tiny_bundle: Path, tmp_path: Path
+    write: Write, changed_bundle: Callable[..., Path]
 ) -> None:
-    from tests.deploy.conftest import changed_bundle
-
     serve = {"slo": {}, "deadline_ms": None, "record": {"share": 0.1, "inputs": False}}
-    folder = write("docker", of=changed_bundle(tiny_bundle, tmp_path / "b", serve=serve))
+    folder = write("docker", of=changed_bundle(serve=serve))
     text = (folder / "Containerfile").read_text()
     assert '"--traffic", "/var/lib/modelwright"' in text
     assert "--chown=10001:10001 /traffic /var/lib/modelwright" in text

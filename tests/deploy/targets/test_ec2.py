@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import base64
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from modelwright.deploy.policy import Policy
 
-sys.path.insert(0, str(Path(__file__).parent))
-from _templates import account, alarm_thresholds, created, faults, properties  # noqa: E402
-
 Write = Callable[..., Path]
 
 
 @pytest.mark.filterwarnings("ignore:Tried to parse AWS")  # moto makes most kinds, not all
-def test_the_linter_finds_nothing_and_the_stack_is_created(write: Write, tmp_path: Path) -> None:
+def test_the_linter_finds_nothing_and_the_stack_is_created(
+    write: Write, templates: SimpleNamespace, tmp_path: Path
+) -> None:
     template = write("ec2", policy=Policy(minimum=2, maximum=6)) / "ec2.yaml"
-    assert faults(template) == []
-    with account() as client:
-        made = created(client, template)
+    assert templates.faults(template) == []
+    with templates.account() as client:
+        made = templates.created(client, template)
         group = client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"][0]
         assert (group["MinSize"], group["MaxSize"]) == (2, 6)
         assert group["HealthCheckType"] == "ELB"
-        versions = client("ec2").describe_launch_template_versions(LaunchTemplateId=made["Template"])
+        versions = client("ec2").describe_launch_template_versions(
+            LaunchTemplateId=made["Template"]
+        )
         data = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
         assert data["InstanceType"] == "c7i.large"
         assert data["MetadataOptions"]["HttpTokens"] == "required"
@@ -35,15 +36,19 @@ def test_the_linter_finds_nothing_and_the_stack_is_created(write: Write, tmp_pat
         script.write_bytes(base64.b64decode(data["UserData"]))
         scaling = client("autoscaling")
         for name in ("ByRequests", "ByProcessor"):
-            scaling.put_scaling_policy(PolicyName=name, **properties(template, name, made))
+            scaling.put_scaling_policy(
+                PolicyName=name, **templates.properties(template, name, made)
+            )
         policies = scaling.describe_policies()["ScalingPolicies"]
         tracked = {one["PolicyName"]: one["TargetTrackingConfiguration"] for one in policies}
         assert tracked["ByRequests"]["TargetValue"] == 9600.0
         assert tracked["ByProcessor"]["TargetValue"] == 76.0
-        scaling.put_warm_pool(**properties(template, "WarmPool", made))
-        pool = scaling.describe_warm_pool(AutoScalingGroupName=made["Group"])["WarmPoolConfiguration"]
+        scaling.put_warm_pool(**templates.properties(template, "WarmPool", made))
+        pool = scaling.describe_warm_pool(AutoScalingGroupName=made["Group"])[
+            "WarmPoolConfiguration"
+        ]
         assert (pool["PoolState"], pool["MinSize"]) == ("Stopped", 1)
-        assert alarm_thresholds(client, template, made)["TargetResponseTime"] == 0.05
+        assert templates.alarm_thresholds(client, template, made)["TargetResponseTime"] == 0.05
     text = script.read_text()
     assert "--region 'eu-central-1'" in text
     assert "${" not in text

@@ -120,7 +120,9 @@ def test_the_base_is_valid_for_every_stated_version(folder: Path, version: str) 
     _check(objects, version)
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which builds overlays, is missing")
+@pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl, which builds overlays, is missing"
+)
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_each_overlay_is_built_and_valid(folder: Path, overlay: str) -> None:
     built = subprocess.run(
@@ -198,7 +200,9 @@ def test_the_metric_that_replicas_are_counted_by_is_one_that_the_service_tells(
 
 
 def test_numbers_come_from_the_measurement_and_the_policy(write: Write) -> None:
-    policy = Policy(minimum=3, maximum=20, target=5.5, up_seconds=30, down_seconds=600, up_factor=1.5)
+    policy = Policy(
+        minimum=3, maximum=20, target=5.5, up_seconds=30, down_seconds=600, up_factor=1.5
+    )
     folder = write("kubernetes", policy=policy)
     base = _base(folder)
     scaler = base["HorizontalPodAutoscaler"]["spec"]

@@ -50,7 +50,8 @@ def deployment(order: Order) -> Object:
             "strategy": {
                 "type": "RollingUpdate",
                 "rollingUpdate": Noted(
-                    {"maxSurge": "25%", "maxUnavailable": 0}, "new ones are ready before old ones go"
+                    {"maxSurge": "25%", "maxUnavailable": 0},
+                    "new ones are ready before old ones go",
                 ),
             },
             "template": {

@@ -168,7 +168,9 @@ def _group(order: Order) -> Object:
             },
             "Properties": {
                 "MinSize": Noted(str(sizing.least.value), sizing.least.why),
-                "MaxSize": Noted(str(max(sizing.most.value, sizing.least.value + 1)), sizing.most.why),
+                "MaxSize": Noted(
+                    str(max(sizing.most.value, sizing.least.value + 1)), sizing.most.why
+                ),
                 "VPCZoneIdentifier": ref("Subnets"),
                 "TargetGroupARNs": [ref("TargetGroup")],
                 "HealthCheckType": "ELB",
@@ -189,7 +191,8 @@ def _group(order: Order) -> Object:
                 "AutoScalingGroupName": ref("Group"),
                 "PoolState": "Stopped",
                 "MinSize": Noted(
-                    max(1, sizing.least.value // 2), "as many as may be wanted at once, half of the least"
+                    max(1, sizing.least.value // 2),
+                    "as many as may be wanted at once, half of the least",
                 ),
                 "InstanceReusePolicy": {"ReuseOnScaleIn": True},
             },

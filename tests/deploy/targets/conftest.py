@@ -7,10 +7,20 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+
+
+@pytest.fixture
+def templates() -> SimpleNamespace:
+    """What can be done with a template."""
+    return SimpleNamespace(
+        faults=faults, account=account, created=created, properties=properties, lowered=lowered,
+        alarm_thresholds=alarm_thresholds,
+    )  # fmt: skip
 
 
 def faults(path: Path) -> list[str]:

@@ -197,7 +197,9 @@ def test_no_word_of_a_bundle_a_file_or_a_user_becomes_structure(
                 assert all(line.startswith("#") for line in lines), (name, lines)
 
 
-@pytest.mark.parametrize("place", ["name", "version", "task", "default", "image", "namespace", "receiver"])
+@pytest.mark.parametrize(
+    "place", ["name", "version", "task", "default", "image", "namespace", "receiver"]
+)
 @pytest.mark.parametrize("text", ["a\nb", "${X}", "{{ x }}", 'a"b', "a'b", "a b", "$(x)", "名"])
 def test_names_that_stand_in_commands_and_keys_are_refused(
     copy: Path, place: str, text: str

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from modelwright.artifacts.bundle import read_bundle
 from modelwright.artifacts.capacity import Capacity, Load
@@ -18,7 +17,9 @@ from modelwright.deploy import deploy
 from modelwright.deploy.ordering import Choices
 from modelwright.deploy.policy import Policy
 
-POLICY = Policy(minimum=1, maximum=12, target=8.0, up_seconds=15.0, down_seconds=300.0, up_factor=2.0)
+POLICY = Policy(
+    minimum=1, maximum=12, target=8.0, up_seconds=15.0, down_seconds=300.0, up_factor=2.0
+)
 Write = Callable[..., Path]
 
 
@@ -44,6 +45,26 @@ def capacity_of(bundle: Path) -> Capacity:
 
 
 @pytest.fixture(scope="session")
+def policy() -> Policy:
+    """A usual one."""
+    return POLICY
+
+
+@pytest.fixture
+def changed_bundle(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Path]:
+    """changed_bundle(serve={...}) -> a copy of the tiny bundle whose manifest says so."""
+
+    def change(**changes: Any) -> Path:
+        folder = tmp_path / "changed"
+        shutil.copytree(tiny_bundle, folder)
+        manifest = json.loads((folder / "bundle.json").read_text())
+        (folder / "bundle.json").write_text(json.dumps(manifest | changes))
+        return folder
+
+    return change
+
+
+@pytest.fixture(scope="session")
 def capacity(tiny_bundle: Path) -> Capacity:
     """Of the tiny bundle."""
     return capacity_of(tiny_bundle)
@@ -61,28 +82,8 @@ def write(tiny_bundle: Path, tmp_path: Path) -> Write:
         force = changes.pop("force", False)
         replace(values, **known).save(tmp_path / "capacity.json")
         policy.save(tmp_path / "policy.json")
-        deploy(
-            bundle, target, tmp_path / folder, Choices(**changes),
-            capacity=tmp_path / "capacity.json", policy=tmp_path / "policy.json", force=force,
-        )  # fmt: skip
+        files = {"capacity": tmp_path / "capacity.json", "policy": tmp_path / "policy.json"}
+        deploy(bundle, target, tmp_path / folder, Choices(**changes, **files), force=force)
         return tmp_path / folder
 
     return write_it
-
-
-def changed_bundle(bundle: Path, folder: Path, **changes: Any) -> Path:
-    """A copy of a bundle whose manifest says something else."""
-    shutil.copytree(bundle, folder)
-    manifest = json.loads((folder / "bundle.json").read_text())
-    (folder / "bundle.json").write_text(json.dumps(manifest | changes))
-    return folder
-
-
-def documents(folder: Path) -> dict[str, Any]:
-    """Every YAML and JSON file of a folder, as YAML 1.1 parsers read them, but for the bundle's."""
-    found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.suffix in (".yaml", ".yml", ".json") and "bundle/" not in name:
-            found[name] = yaml.safe_load(path.read_text())
-    return found

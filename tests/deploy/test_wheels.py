@@ -19,7 +19,15 @@ def test_a_service_needs_no_library_to_train_or_to_download_with() -> None:
     pins = wheels.needs("onnxruntime", image=False, records=False)
     assert pins["numpy"] == metadata.version("numpy")
     assert {"onnxruntime", "starlette", "uvicorn", "tokenizers", "pydantic-core"} <= pins.keys()
-    unwanted = {"torch", "transformers", "pyarrow", "pillow", "huggingface-hub", "pandas", "openvino"}
+    unwanted = {
+        "torch",
+        "transformers",
+        "pyarrow",
+        "pillow",
+        "huggingface-hub",
+        "pandas",
+        "openvino",
+    }
     assert not unwanted & pins.keys()
     assert list(pins) == sorted(pins)
 
@@ -87,6 +95,9 @@ assert app.service.state()["ready"], app.service.state()
 app.service.close(timeout=5)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tiny_bundle)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, str(tiny_bundle)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr

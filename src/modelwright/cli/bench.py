@@ -70,7 +70,9 @@ def _service(
         capacity.save(out)
     text = _capacity_table(capacity, origin)
     if out is not None:
-        text += f"\n\nwritten to {out}; next: mw deploy {bundle} --target kubernetes --capacity {out}"
+        text += (
+            f"\n\nwritten to {out}; next: mw deploy {bundle} --target kubernetes --capacity {out}"
+        )
     return Answer(asdict(capacity), text)
 
 

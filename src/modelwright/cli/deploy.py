@@ -52,8 +52,8 @@ def command(
     from modelwright.deploy import deploy
     from modelwright.deploy.ordering import Choices
 
-    choices = Choices(slo, image, namespace, offline, alerts)
-    done = deploy(bundle, target, out, choices, capacity=capacity, policy=policy, force=force)
+    choices = Choices(slo, image, namespace, offline, alerts, capacity, policy)
+    done = deploy(bundle, target, out, choices, force=force)
     steps = "\n".join(f"  {line}" for _, said in done.commands for line in said.split("\n"))
     return Answer(
         {"target": target, "folder": str(out), "files": done.files,

@@ -24,9 +24,7 @@ KEYS = f"{MOUNTED}/keys.json"
 TRAFFIC = "/var/lib/modelwright"
 _IMAGES = {"3.11": "3.11.14", "3.12": "3.12.12", "3.13": "3.13.9"}
 _USUAL = "3.12"
-HEALTH = (
-    f"import urllib.request as u; u.urlopen('http://127.0.0.1:{PORT}/health/ready', timeout=4)"
-)
+HEALTH = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{PORT}/health/ready', timeout=4)"
 """A program that fails while the service is not ready."""
 
 

@@ -28,10 +28,10 @@ from typing import IO, Any, final
 
 from modelwright.artifacts.bundle import read_bundle
 from modelwright.artifacts.capacity import Capacity, Load
+from modelwright.deploy._load import Callers
 from modelwright.errors import GateError, UserError
 from modelwright.runtime import machine
 from modelwright.runtime.progress import bar
-from modelwright.deploy._load import Callers, Outcome
 
 SECONDS = 20.0
 STEPS = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
@@ -40,8 +40,9 @@ HALVINGS = 3
 CROWD = 16
 LEAST_RATE = 0.5
 START_SECONDS = 300.0
-SAMPLE_SECONDS = 0.2
-_DEPTH = re.compile(r"^modelwright_queue_depth\{[^}]*\} ([0-9.e+]+)$", re.MULTILINE)
+_SERIES = re.compile(
+    r"^modelwright_(queue_depth|queue_seconds_sum)\{[^}]*\} ([0-9.e+-]+)$", re.MULTILINE
+)
 
 
 def measure(
@@ -172,55 +173,46 @@ async def _climb(
 async def _step(
     service: _Service, callers: Callers, rate: float, seconds: float, slo_p99_ms: float
 ) -> Load:
-    """One rate for some seconds; the queue is empty again when it returns."""
-    with _Sampler(service) as sampler:
-        outcome = await callers.arrive(rate, seconds, patience=1.0 + 4 * slo_p99_ms / 1000)
-    await _emptied(service)
-    return _load(rate, outcome, sampler)
+    """One rate for some seconds; the queue is empty again when it returns.
 
-
-def _load(rate: float, outcome: Outcome, sampler: _Sampler) -> Load:
+    Nothing is read from the service meanwhile, for that would take its time from the requests. The
+    mean depth of its queue is the time that requests waited by the time that passed (Little 1961).
+    """
+    before, began = await asyncio.to_thread(service.usage), time.monotonic()
+    outcome = await callers.arrive(rate, seconds, patience=1.0 + 4 * slo_p99_ms / 1000)
+    cpu, took = service.cpu_seconds() - before.cpu_seconds, time.monotonic() - began
+    await asyncio.to_thread(_wait_until_empty, service)
+    waited = (await asyncio.to_thread(service.usage)).waited_seconds - before.waited_seconds
     return Load(
         rate=round(rate, 2),
         answered=round(outcome.answered, 5) if outcome.answered < 1 else 1.0,
         p50_ms=round(outcome.percentile(0.5), 2),
         p99_ms=round(outcome.percentile(0.99), 2),
-        queue=round(sampler.queue, 2),
-        cpu=round(sampler.cpu, 2),
+        queue=round(waited / took, 3),
+        cpu=round(cpu / took, 2),
     )
 
 
-async def _emptied(service: _Service, within: float = 5.0) -> None:
+def _wait_until_empty(service: _Service, within: float = 5.0) -> None:
     until = time.monotonic() + within
-    while time.monotonic() < until and await asyncio.to_thread(service.depth) > 0:
-        await asyncio.sleep(0.05)
+    while time.monotonic() < until and service.usage().depth > 0:
+        time.sleep(0.05)
 
 
 @final
-class _Sampler:
-    """Mean depth of the queue and mean of the cores in use while it is open."""
+@dataclass(frozen=True)
+class _Usage:
+    """What the service has used so far.
 
-    def __init__(self, service: _Service) -> None:
-        self._service, self._done = service, threading.Event()
-        self._depths: list[float] = []
-        self.queue = self.cpu = 0.0
+    Attributes:
+        depth: inputs that wait now.
+        waited_seconds: that all inputs waited, in sum.
+        cpu_seconds: processor time of all processes.
+    """
 
-    def __enter__(self) -> _Sampler:
-        self._began, self._cpu = time.monotonic(), self._service.cpu_seconds()
-        self._thread = threading.Thread(target=self._sample, daemon=True, name="sampler")
-        self._thread.start()
-        return self
-
-    def _sample(self) -> None:
-        while not self._done.wait(SAMPLE_SECONDS):
-            self._depths.append(self._service.depth())
-
-    def __exit__(self, *_: object) -> None:
-        took = max(1e-6, time.monotonic() - self._began)
-        self.cpu = (self._service.cpu_seconds() - self._cpu) / took
-        self._done.set()
-        self._thread.join()
-        self.queue = sum(self._depths) / len(self._depths) if self._depths else 0.0
+    depth: float
+    waited_seconds: float
+    cpu_seconds: float
 
 
 @final
@@ -240,14 +232,16 @@ class _Service:
     pids: tuple[int, ...]
     ready_seconds: float
 
-    def depth(self) -> float:
-        """Inputs that wait now; 0 where the service does not answer in time."""
+    def usage(self) -> _Usage:
+        """Now; zeros where it does not answer in time."""
+        cpu = self.cpu_seconds()
         try:
             with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
                 text = answer.read().decode()
         except OSError:
-            return 0.0
-        return sum(float(value) for value in _DEPTH.findall(text))
+            return _Usage(0.0, 0.0, cpu)
+        found = {name: float(value) for name, value in _SERIES.findall(text)}
+        return _Usage(found.get("queue_depth", 0.0), found.get("queue_seconds_sum", 0.0), cpu)
 
     def cpu_seconds(self) -> float:
         """Processor time of all processes so far."""
@@ -329,4 +323,3 @@ def _stop(child: subprocess.Popen[str]) -> None:
         child.wait(45)
     except subprocess.TimeoutExpired:
         child.kill()
-

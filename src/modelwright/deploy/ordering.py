@@ -30,6 +30,8 @@ class Choices:
         namespace: of a cluster; "modelwright" when None.
         offline: put the libraries beside the image's files, so that building needs no index.
         receiver: address that alerts are posted to; nobody is told when None.
+        capacity: file of what a replica can do; measured now when None.
+        policy: file of how it scales; the best in a simulation when None.
     """
 
     slo_p99_ms: float | None = None
@@ -37,6 +39,8 @@ class Choices:
     namespace: str | None = None
     offline: bool = False
     receiver: str | None = None
+    capacity: Path | None = None
+    policy: Path | None = None
 
 
 @final
@@ -114,7 +118,8 @@ def ordered(bundle: Path, capacity: Capacity, policy: Policy, choices: Choices) 
     name = values.deployed_name(manifest["name"])
     version = values.word(manifest["version"], "the bundle's version")
     values.same_bundle(manifest, values.capacity(capacity))
-    p99_ms, _ = promised_p99_ms(manifest, choices.slo_p99_ms or capacity.slo_p99_ms)
+    asked = capacity.slo_p99_ms if choices.slo_p99_ms is None else choices.slo_p99_ms
+    p99_ms, _ = promised_p99_ms(manifest, asked)
     return Order(
         bundle=bundle,
         manifest=manifest,

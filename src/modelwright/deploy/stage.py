@@ -45,8 +45,6 @@ def deploy(
     out: Path,
     choices: Choices,
     *,
-    capacity: Path | None = None,
-    policy: Path | None = None,
     force: bool = False,
 ) -> Deployed:
     """Write the files of one target.
@@ -56,8 +54,6 @@ def deploy(
         target: name of the plug.
         out: folder; new, empty, or written by an earlier call.
         choices: what else was asked for.
-        capacity: file of it; measured now when None.
-        policy: file of it; the best in a simulation when None.
         force: write over changes that were made by hand.
 
     Raises:
@@ -67,8 +63,8 @@ def deploy(
     require_all(plug.requires)
     _refuse_inside(bundle, out)
     said: list[str] = []
-    measured = _capacity(bundle, capacity, choices, said)
-    chosen = _policy(measured, policy, said)
+    measured = _capacity(bundle, choices, said)
+    chosen = _policy(measured, choices.policy, said)
     order = ordered(bundle, measured, chosen, choices)
     place = plug.cls(plug.config())
     files = dict(place.files(order))
@@ -92,11 +88,9 @@ def _refuse_inside(bundle: Path, out: Path) -> None:
         )
 
 
-def _capacity(
-    bundle: Path, file: Path | None, choices: Choices, said: list[str]
-) -> Capacity:
-    if file is not None:
-        return Capacity.load(file)
+def _capacity(bundle: Path, choices: Choices, said: list[str]) -> Capacity:
+    if choices.capacity is not None:
+        return Capacity.load(choices.capacity)
     from modelwright.deploy.measuring import measure
 
     promise, origin = promised_p99_ms(read_bundle(bundle), choices.slo_p99_ms)

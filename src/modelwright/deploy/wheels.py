@@ -203,4 +203,3 @@ def _compressed(tags: Iterable[str]) -> str:
     """`cp311-cp311-a`, `cp311-cp311-b` to `cp311-cp311-a.b`, as file names have them."""
     parts = [tag.split("-") for tag in tags]
     return "-".join(".".join(dict.fromkeys(one[place] for one in parts)) for place in range(3))
-

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|/[A-Za-z0-9_./-]+")
-_WORDS = frozenset("y n yes no on off true false null inf nan".split())
+_WORDS = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "nan"])
 """What YAML 1.1 or 1.2 takes for a boolean, a number or nothing."""
 _WIDTH = 100
 
@@ -176,4 +176,6 @@ def _escaped(character: str) -> str:
     code = ord(character)
     if 0xD800 <= code < 0xE000:
         return "\\uFFFD"  # half of a character is none
-    return f"\\x{code:02X}" if code < 256 else f"\\u{code:04X}" if code < 65536 else f"\\U{code:08X}"
+    return (
+        f"\\x{code:02X}" if code < 256 else f"\\u{code:04X}" if code < 65536 else f"\\U{code:08X}"
+    )

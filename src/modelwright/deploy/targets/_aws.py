@@ -1,7 +1,7 @@
 """What both AWS targets have: who may reach what, a load balancer, alarms; as CloudFormation.
 
-References are CloudFormation's own (`Ref`, `Fn::GetAtt`); a text of the bundle is never part of a
-`Fn::Sub`, where `${...}` means something.
+References are CloudFormation's own (`Ref`, `Fn::GetAtt`). Of a bundle's texts none is part of a
+`Fn::Sub`, where `${...}` means something, but its checked name.
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ def target_group(kind: str) -> Object:
                 {
                     "Key": "load_balancing.algorithm.type",
                     "Value": Noted(
-                        "least_outstanding_requests", "requests take unlike times; turns would not do"
+                        "least_outstanding_requests",
+                        "requests take unlike times; turns would not do",
                     ),
                 },
             ],
@@ -215,7 +216,10 @@ def _alarm(metric: str, says: str, threshold: Any, statistic: Object) -> Object:
             "Namespace": "AWS/ApplicationELB",
             "MetricName": metric,
             "Dimensions": [
-                {"Name": "LoadBalancer", "Value": attribute("LoadBalancer", "LoadBalancerFullName")},
+                {
+                    "Name": "LoadBalancer",
+                    "Value": attribute("LoadBalancer", "LoadBalancerFullName"),
+                },
                 {"Name": "TargetGroup", "Value": attribute("TargetGroup", "TargetGroupFullName")},
             ],
             **statistic,

@@ -50,7 +50,8 @@ def deployment(order: Order) -> Object:
             "strategy": {
                 "type": "RollingUpdate",
                 "rollingUpdate": Noted(
-                    {"maxSurge": "25%", "maxUnavailable": 0}, "new ones are ready before old ones go"
+                    {"maxSurge": "25%", "maxUnavailable": 0},
+                    "new ones are ready before old ones go",
                 ),
             },
             "template": {
@@ -158,6 +159,7 @@ def _volumes(order: Order) -> list[Object]:
             "name": "keys",
             "secret": {
                 "secretName": f"{order.name}-keys",
+                "optional": False,
                 "defaultMode": Noted(0o440, "0440"),
                 "items": [{"key": "keys.json", "path": "keys.json"}],
             },

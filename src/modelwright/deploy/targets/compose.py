@@ -170,7 +170,8 @@ def _alertmanager() -> Object:
         "volumes": ["./alertmanager:/etc/alertmanager:ro", "alertmanager:/alertmanager"],
         **_held(),
         "extra_hosts": Noted(
-            ["host.docker.internal:host-gateway"], "so that alerts can reach a program on this machine"
+            ["host.docker.internal:host-gateway"],
+            "so that alerts can reach a program on this machine",
         ),
     }
 

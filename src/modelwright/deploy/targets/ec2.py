@@ -121,39 +121,35 @@ def _machines(order: Order) -> Object:
                             "Ebs": {"VolumeType": "gp3", "VolumeSize": 20, "Encrypted": True},
                         }
                     ],
-                    "UserData": {"Fn::Base64": {"Fn::Join": ["", _start_script(order)]}},
+                    "UserData": {"Fn::Base64": {"Fn::Sub": _start_script(order)}},
                 }
             },
         },
     }
 
 
-def _start_script(order: Order) -> list[Any]:
-    """Lines of the shell, and references between them; nothing is substituted inside a line."""
+def _start_script(order: Order) -> str:
+    """What a machine does when it starts; `${...}` is CloudFormation's, `$...` the shell's."""
     sizing = order.sizing
-    return [
-        "#!/bin/bash\nset -euo pipefail\n",
-        "dnf install -y docker\nsystemctl enable --now docker\n",
-        "REGION='",
-        ref("AWS::Region"),
-        "'\nIMAGE='",
-        ref("Image"),
-        "'\nSECRET='",
-        ref("KeysSecretArn"),
-        "'\ninstall -d -m 755 /etc/modelwright\n"
-        'aws secretsmanager get-secret-value --region "$REGION" --secret-id "$SECRET" \\\n'
-        "  --query SecretString --output text > /etc/modelwright/keys.json\n"
-        "chmod 444 /etc/modelwright/keys.json\n"
-        'case "$IMAGE" in *.amazonaws.com/*)\n'
-        '  aws ecr get-login-password --region "$REGION" \\\n'
-        '    | docker login --username AWS --password-stdin "$(echo "$IMAGE" | cut -d/ -f1)" ;;\n'
-        "esac\n",
-        f"docker run -d --name {order.name} --restart always -p {PORT}:{PORT} \\\n"
-        f"  -v /etc/modelwright:{MOUNTED}:ro --read-only --tmpfs /tmp --cap-drop ALL \\\n"
-        f"  --security-opt no-new-privileges --cpus {sizing.cores.value} "
-        f"--memory {sizing.most_mb.value}m \\\n"
-        f"  --stop-timeout {sizing.stop_seconds.value} \"$IMAGE\"\n",
-    ]
+    return f"""\
+#!/bin/bash
+set -euo pipefail
+IMAGE='${{Image}}'
+dnf install -y docker
+systemctl enable --now docker
+install -d -m 755 /etc/modelwright
+aws secretsmanager get-secret-value --region '${{AWS::Region}}' --secret-id '${{KeysSecretArn}}' \\
+  --query SecretString --output text > /etc/modelwright/keys.json
+chmod 444 /etc/modelwright/keys.json
+case "$IMAGE" in *.amazonaws.com/*)
+  aws ecr get-login-password --region '${{AWS::Region}}' \\
+    | docker login --username AWS --password-stdin "$(echo "$IMAGE" | cut -d/ -f1)" ;;
+esac
+docker run -d --name {order.name} --restart always -p {PORT}:{PORT} \\
+  -v /etc/modelwright:{MOUNTED}:ro --read-only --tmpfs /tmp --cap-drop ALL \\
+  --security-opt no-new-privileges --cpus {sizing.cores.value} --memory {sizing.most_mb.value}m \\
+  --stop-timeout {sizing.stop_seconds.value} "$IMAGE"
+"""
 
 
 def _group(order: Order) -> Object:
@@ -172,7 +168,9 @@ def _group(order: Order) -> Object:
             },
             "Properties": {
                 "MinSize": Noted(str(sizing.least.value), sizing.least.why),
-                "MaxSize": Noted(str(max(sizing.most.value, sizing.least.value + 1)), sizing.most.why),
+                "MaxSize": Noted(
+                    str(max(sizing.most.value, sizing.least.value + 1)), sizing.most.why
+                ),
                 "VPCZoneIdentifier": ref("Subnets"),
                 "TargetGroupARNs": [ref("TargetGroup")],
                 "HealthCheckType": "ELB",
@@ -193,7 +191,8 @@ def _group(order: Order) -> Object:
                 "AutoScalingGroupName": ref("Group"),
                 "PoolState": "Stopped",
                 "MinSize": Noted(
-                    max(1, sizing.least.value // 2), "as many as may be wanted at once, half of the least"
+                    max(1, sizing.least.value // 2),
+                    "as many as may be wanted at once, half of the least",
                 ),
                 "InstanceReusePolicy": {"ReuseOnScaleIn": True},
             },

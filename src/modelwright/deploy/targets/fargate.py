@@ -267,7 +267,9 @@ def _policy(order: Order, metric: Object, target: Noted) -> Object:
     return {
         "Type": "AWS::ApplicationAutoScaling::ScalingPolicy",
         "Properties": {
-            "PolicyName": {"Fn::Join": ["-", [ref("AWS::StackName"), metric["PredefinedMetricType"]]]},
+            "PolicyName": {
+                "Fn::Join": ["-", [ref("AWS::StackName"), metric["PredefinedMetricType"]]]
+            },
             "PolicyType": "TargetTrackingScaling",
             "ScalingTargetId": ref("Scaling"),
             "TargetTrackingScalingPolicyConfiguration": {

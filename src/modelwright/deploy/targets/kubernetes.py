@@ -177,7 +177,9 @@ def _dashboard(order: Order) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": Noted(found, "Grafana's sidecar loads what carries the label grafana_dashboard"),
+        "metadata": Noted(
+            found, "Grafana's sidecar loads what carries the label grafana_dashboard"
+        ),
         "data": {f"{order.name}.json": watched.dashboard_text(order)},
     }
 
@@ -261,8 +263,8 @@ def _by_keda(order: Order) -> Files:
 def _scaled_object(order: Order) -> Object:
     sizing = order.sizing
     arriving = (
-        f"sum(rate(nginx_ingress_controller_requests{{exported_namespace=\"{order.namespace}\","
-        f"exported_service=\"{order.name}\"}}[1m]))"
+        f'sum(rate(nginx_ingress_controller_requests{{exported_namespace="{order.namespace}",'
+        f'exported_service="{order.name}"}}[1m]))'
     )
     per_second = max(1, sizing.per_minute.value // 60)
     return {

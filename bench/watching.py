@@ -150,22 +150,18 @@ def of_shift(shift: Shift, seconds: list[float]) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def shifts(url: str, data: Path) -> list[Shift]:
-    """Drift first, then the promises."""
+def shifts(url: str, data: Path) -> Iterator[Shift]:
+    """Drift first, before anything else is recorded; then the promises."""
     known = column(SOURCE / "modelwright" / "samples" / "helpdesk" / "test.csv", "text")
     foreign = column(data / "banking77" / "test.csv", "text")
-    return [
-        Shift(
-            "inputs are of another topic", texts_of(known), texts_of(foreign),
-            "(Input|Prediction|Embedding)Drift", PERIOD_S, RATE, CHECKS * PERIOD_S,
-        ),
-        Shift("every request fails", usual, late, "AvailabilityBurnFast"),
-        Shift("one of five requests fails", usual, sometimes_late, "AvailabilityBurnFast"),
-        Shift(
-            "every answer takes longer than promised", usual, too_slow(url), "LatencyBurnFast",
-            rate=SLOW_RATE,
-        ),
-    ]  # fmt: skip
+    yield Shift(
+        "inputs are of another topic", texts_of(known), texts_of(foreign),
+        "(Input|Prediction|Embedding)Drift", PERIOD_S, RATE, CHECKS * PERIOD_S,
+    )  # fmt: skip
+    yield Shift("every request fails", usual, late, "AvailabilityBurnFast")
+    yield Shift("one of five requests fails", usual, sometimes_late, "AvailabilityBurnFast")
+    slow = "every answer takes longer than promised"
+    yield Shift(slow, usual, too_slow(url), "LatencyBurnFast", rate=SLOW_RATE)
 
 
 def column(file: Path, name: str) -> list[str]:

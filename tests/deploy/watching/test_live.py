@@ -35,10 +35,8 @@ pytestmark = [
     ),
     pytest.mark.timeout(300),
 ]
-OF_THE_MONITOR = {"Drift, by signal", "Checks of the monitor"}
-OF_OTHERS = {"wanted", "at most", "low", "high", "floor", "estimated"}
-"""Told by `mw monitor` and kube-state-metrics."""
 ELSEWHERE = re.compile("kube_|drift_|monitor_|live_quality_|quality_floor|estimated_quality")
+"""Told by `mw monitor` and kube-state-metrics, which do not run here."""
 
 
 @dataclass

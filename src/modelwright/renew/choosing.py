@@ -1,9 +1,11 @@
 """Which recorded inputs are worth a label: those the model is unsure of, or that lie where its
 training rows do not; from every group of them one, and never two that say the same.
 
-    worth      the larger of two ranks: how unsure (1 - score), how far from the nearest training row
-    variety    k-means over the worthiest in the encoder's space, as many groups as rows are wanted;
-               each group gives its worthiest row that is not near a chosen one
+    worth      the larger of two: how unsure (1 - score), and how far from the nearest training row,
+               in units of how far training rows are from each other
+    variety    k-means over the worthiest in the encoder's space, half as many groups as rows are
+               wanted; the turn is the group's whose next row has the largest worth divided by what
+               the group has given already (d'Hondt's rule)
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ MOST_LOOKED_AT = 10_000
 """Recorded inputs that are embedded; of more a sample is taken."""
 MOST_REFERENCE = 5_000
 """Training rows that inputs are compared with."""
-POOL = 8
+POOL = 4
 """Rows that compete for each place."""
 SAME = 0.97
 """Cosine from which two inputs say the same."""
@@ -36,7 +38,7 @@ class Chosen:
         row: what was recorded.
         unsure: 1 - the score of the answer.
         far: 1 - cosine to the nearest training row.
-        why: the larger of both ranks: uncertain or drifted.
+        why: the larger of both: uncertain or drifted.
         answer: what the model says.
     """
 
@@ -70,16 +72,17 @@ def choose(
     answers = bundle.predict(inputs)
     unsure_N = np.array([1.0 - float(one.get("score") or 0.0) for one in answers])
     vectors_ND = np.asarray(bundle.embed(inputs), dtype=np.float32)
-    far_N = 1.0 - _nearest(vectors_ND, _sample(reference, random), bundle)
-    ranks_2N = np.stack([_ranks(unsure_N), _ranks(far_N)])
-    worth_N = ranks_2N.max(axis=0)
+    known_RD = _known(_sample(reference, random), bundle, vectors_ND.shape[1])
+    far_N = 1.0 - _nearest(vectors_ND, known_RD)
+    foreign_N = _foreign(far_N, known_RD)
+    worth_N = np.maximum(unsure_N, foreign_N)
     picked = pick(vectors_ND, worth_N, np.flatnonzero(far_N > 1.0 - SAME), budget, random)
     return [
         Chosen(
             rows[i],
             round(float(unsure_N[i]), 4),
             round(float(far_N[i]), 4),
-            "uncertain" if ranks_2N[0, i] >= ranks_2N[1, i] else "drifted",
+            "uncertain" if unsure_N[i] >= foreign_N[i] else "drifted",
             answers[i].get("label", answers[i].get("labels", answers[i].get("value"))),
         )
         for i in picked
@@ -94,24 +97,23 @@ def pick(
     random: np.random.Generator,
 ) -> list[int]:
     """Indices of at most `budget` rows, the worthiest first; none two nearer than `SAME`."""
+    allowed = random.permutation(allowed)  # of equal worth, any may come first
     pool = allowed[np.argsort(-worth_N[allowed], kind="stable")][: POOL * budget]
     if not len(pool):
         return []
-    group_P = _groups(vectors_ND[pool], worth_N[pool], min(budget, len(pool)), random)
+    count = max(1, min(budget, len(pool)) // 2)
+    group_P = _groups(vectors_ND[pool], worth_N[pool], count, random)
+    waiting = {int(group): list(pool[group_P == group]) for group in np.unique(group_P)}
+    given = dict.fromkeys(waiting, 0)
     chosen: list[int] = []
-    waiting = [pool[group_P == group] for group in np.unique(group_P)]
     while waiting and len(chosen) < budget:
-        waiting.sort(key=lambda members: -worth_N[members[0]])
-        left = []
-        for members in waiting:  # each group gives one, then those that have more are asked again
-            if len(chosen) == budget:
-                break
-            for place, one in enumerate(members):
-                if not chosen or (vectors_ND[chosen] @ vectors_ND[one]).max() < SAME:
-                    chosen.append(int(one))
-                    left.append(members[place + 1 :])
-                    break
-        waiting = [members for members in left if len(members)]
+        best = max(waiting, key=lambda group: worth_N[waiting[group][0]] / (1 + given[group]))
+        one = int(waiting[best].pop(0))
+        if not chosen or (vectors_ND[chosen] @ vectors_ND[one]).max() < SAME:
+            chosen.append(one)
+            given[best] += 1
+        if not waiting[best]:
+            del waiting[best]
     return sorted(chosen, key=lambda one: -worth_N[one])
 
 
@@ -137,20 +139,41 @@ def _sample(reference: Sequence[Any], random: np.random.Generator) -> list[Any]:
     return [reference[i] for i in random.choice(len(reference), MOST_REFERENCE, replace=False)]
 
 
-def _nearest(vectors_ND: np.ndarray, reference: Sequence[Any], bundle: Any) -> np.ndarray:
-    """Cosine of each vector to its nearest training row, [N]."""
+def _known(reference: Sequence[Any], bundle: Any, width: int) -> np.ndarray:
+    """Vectors of training rows, [R, D]."""
     if not reference:
+        return np.zeros((0, width), dtype=np.float32)
+    return np.asarray(bundle.embed(list(reference)), dtype=np.float32)
+
+
+def _nearest(vectors_ND: np.ndarray, known_RD: np.ndarray, *, itself: bool = False) -> np.ndarray:
+    """Cosine of each vector to its nearest training row, [N]; 0 where there is none.
+
+    Args:
+        vectors_ND: of inputs.
+        known_RD: of training rows.
+        itself: the two are the same rows, and a row is not its own neighbour.
+    """
+    if len(known_RD) <= itself:
         return np.zeros(len(vectors_ND))
-    known_RD = np.asarray(bundle.embed(list(reference)), dtype=np.float32)
-    parts = [part @ known_RD.T for part in np.array_split(vectors_ND, len(vectors_ND) // 1000 + 1)]
-    return np.concatenate([part.max(axis=1) for part in parts])
+    found_N = np.empty(len(vectors_ND))
+    for start in range(0, len(vectors_ND), 1000):
+        cosines = vectors_ND[start : start + 1000] @ known_RD.T
+        if itself:
+            rows = np.arange(len(cosines))
+            cosines[rows, start + rows] = -1.0
+        found_N[start : start + 1000] = cosines.max(axis=1)
+    return found_N
 
 
-def _ranks(values_N: np.ndarray) -> np.ndarray:
-    """Ranks between 0 and 1; equal values share the mean of theirs."""
-    _, place_N, count_U = np.unique(values_N, return_inverse=True, return_counts=True)
-    middle_U = np.cumsum(count_U) - (count_U - 1) / 2.0
-    return (middle_U / len(values_N))[place_N]
+def _foreign(far_N: np.ndarray, known_RD: np.ndarray) -> np.ndarray:
+    """How far inputs lie, as training rows lie from each other: 0 at their median, a half at
+    their 95th percentile, 1 from twice that on."""
+    if len(known_RD) < 2:
+        return np.ones(len(far_N))
+    usual_R = 1.0 - _nearest(known_RD, known_RD, itself=True)
+    middle, high = np.quantile(usual_R, [0.5, 0.95])
+    return np.clip((far_N - middle) / max(2 * (high - middle), 1e-6), 0.0, 1.0)
 
 
 def _groups(

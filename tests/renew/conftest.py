@@ -104,7 +104,7 @@ def make_desk(tiny_run: Run, folder: Path) -> Desk:
     shutil.copytree(tiny_run.folder.parents[1], folder)
     recipe = folder / "recipe.yaml"
     more = (
-        "renew: {new_labels: true, max_drop: 20, canary: {share: 0.5, requests: 40, seconds: 60}}\n"
+        "renew: {new_labels: true, max_drop: 40, canary: {share: 0.5, requests: 40, seconds: 60}}\n"
     )
     more += "serve: {record: {share: 1.0, inputs: true}}\n"
     recipe.write_text(recipe.read_text(encoding="utf-8") + more, encoding="utf-8")

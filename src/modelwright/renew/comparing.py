@@ -28,15 +28,18 @@ class Verdict:
         pool: old or new.
         metric: the main one.
         drop: of the new model against the old one, with its upper bound.
-        gained: lower bound of what is gained, points; negative where nothing is shown.
         allowed: points that may be lost.
     """
 
     pool: str
     metric: str
     drop: Drop
-    gained: float
     allowed: float
+
+    @property
+    def gained(self) -> float:
+        """Points that are gained at least; negative where nothing is shown to be."""
+        return -100 * self.drop.bound
 
     @property
     def holds(self) -> bool:
@@ -78,8 +81,7 @@ def compare(
             if rows:
                 before, after = _evidence(models, rows)
                 drop = noninferiority(before, after)
-                gained = -100 * noninferiority(after, before).bound
-                found.append(Verdict(name, before.main, drop, gained, allowed))
+                found.append(Verdict(name, before.main, drop, allowed))
         return found
     finally:
         for model in models:

@@ -92,10 +92,10 @@ def _opened(
     """The round to go on with, and whether it ended already with these very labels."""
     last = known[-1] if known else None
     labels = digest_json([digest_of(asked.labels, rows), plain(checked.recipe)])
-    again = bool(
-        last and asked.labels and last.status in FINAL and last.steps.get("labels") == labels
-    )
-    current = last if last and (again or last.status not in FINAL) else new_round(folder, known)
+    same = bool(last and asked.labels and last.steps.get("labels") == labels)
+    again = bool(last and same and last.status in FINAL and not _goes_on(asked, last))
+    kept = last and (same or last.status not in FINAL)
+    current = last if last and kept else new_round(folder, known)
     earlier = [one for one in known if one.status in BETTER and one is not current]
     model = current.steps.get("model")
     work = Renewal(asked, checked, folder, current, earlier, rows, Path(model or "."))
@@ -110,6 +110,17 @@ def _opened(
         current.forget("model", "choose")
         current.done("labels", labels)
     return work, again
+
+
+def _goes_on(asked: Asked, last: Round) -> bool:
+    """Whether more is asked now of a good model: to be pushed, to be tried in service (again)."""
+    if last.status not in ("ready", "rolled-back"):
+        return False
+    pushes = asked.registry is not None and "push" not in last.steps
+    if pushes or asked.place is not None:
+        last.status = "running"
+        return True
+    return False
 
 
 def _same_end(now: Round) -> None:

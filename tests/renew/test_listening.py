@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from modelwright.errors import UserError
 from modelwright.renew.asked import Asked
 from modelwright.renew.listening import MOST_BYTES, Listener, child_command, secret
 
+ALERTMANAGER = shutil.which("alertmanager") or shutil.which("prometheus-alertmanager")
 RECIPE = "name: tiny\ntask: text-classification\ndata: {source: rows.csv}\n"
 RAN = "import sys, pathlib; pathlib.Path(sys.argv[1]).open('a').write(sys.argv[2] + '\\n')"
 
@@ -164,3 +166,64 @@ def test_a_real_command_is_what_begins(asked: Asked):
     )  # fmt: skip
     assert done.returncode == 2
     assert json.loads(done.stdout)["error"]["problems"][0]["code"] == "MW-804"  # no traffic yet
+
+
+@pytest.mark.skipif(ALERTMANAGER is None, reason="needs Prometheus's Alertmanager")
+def test_a_real_alertmanager_begins_a_renewal(asked: Asked, tmp_path: Path):
+    command = [sys.executable, "-c", RAN, str(tmp_path / "ran")]
+    (tmp_path / "token").write_text("s3cret", encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    began = threading.Event()
+    with listening(asked, command, token="s3cret") as listener:
+        act = listener.take
+        listener.take = lambda alerts: (act(alerts), began.set())[0] if alerts else act(alerts)
+        config = {
+            "route": {"receiver": "renew", "group_wait": "0s", "group_interval": "1s"},
+            "receivers": [
+                {
+                    "name": "renew",
+                    "webhook_configs": [
+                        {
+                            "url": listener.url,
+                            "http_config": {
+                                "authorization": {"credentials_file": str(tmp_path / "token")}
+                            },
+                        }
+                    ],
+                }
+            ],
+        }
+        (tmp_path / "alertmanager.yml").write_text(json.dumps(config), encoding="utf-8")
+        process = subprocess.Popen(
+            [
+                str(ALERTMANAGER), f"--config.file={tmp_path / 'alertmanager.yml'}",
+                f"--storage.path={tmp_path / 'alerts'}", "--cluster.listen-address=",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            fired = [{"labels": alert()["labels"]}]
+            assert tell(port, "/api/v2/alerts", fired) == 200
+            assert began.wait(30)
+            assert listener.wait(20) == 0
+        finally:
+            process.terminate()
+            process.wait(20)
+    assert ran(tmp_path) == ["--because=the alert InputDrift fired"]
+
+
+def tell(port: int, path: str, body: Any) -> int:
+    """Post to a program that is starting; its status."""
+    for _ in range(100):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+            return connection.getresponse().status
+        except ConnectionRefusedError:
+            threading.Event().wait(0.1)
+        finally:
+            connection.close()
+    return 0

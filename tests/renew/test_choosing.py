@@ -25,7 +25,7 @@ def test_every_group_is_chosen_from_and_no_two_say_the_same():
     sizes = [200, 200, 200, *[10] * 7]
     group = np.repeat(np.arange(10), sizes)
     vectors = unit(centres[group] + 0.05 * random.normal(size=(len(group), 32)))
-    picked = pick(vectors, np.ones(len(group)), np.arange(len(group)), 100, random)
+    picked = pick(vectors, np.ones(len(group)), np.arange(len(group)), (100, SAME), random)
     assert len(picked) <= 100
     assert set(group[picked]) == set(range(10))
     cosines = vectors[picked] @ vectors[picked].T - 2 * np.eye(len(picked))
@@ -36,13 +36,13 @@ def test_every_group_is_chosen_from_and_no_two_say_the_same():
 def test_the_budget_is_kept_and_rows_are_distinct(rows: int, budget: int, seed: int):
     random = np.random.default_rng(seed)
     vectors = unit(random.normal(size=(rows, 8)) + 1e-3) if rows else np.zeros((0, 8), np.float32)
-    picked = pick(vectors, random.random(rows), np.arange(rows), budget, random)
+    picked = pick(vectors, random.random(rows), np.arange(rows), (budget, SAME), random)
     assert len(picked) == len(set(picked)) <= min(rows, budget)
 
 
 def test_equal_inputs_are_one_group_and_one_row():
     vectors = np.tile(np.eye(4, dtype=np.float32)[0], (50, 1))
-    assert len(pick(vectors, np.ones(50), np.arange(50), 10, np.random.default_rng(0))) == 1
+    assert len(pick(vectors, np.ones(50), np.arange(50), (10, SAME), np.random.default_rng(0))) == 1
 
 
 class Space:

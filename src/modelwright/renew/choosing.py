@@ -2,9 +2,9 @@
 training rows do not; from every group of them one, and never two that say the same.
 
     worth      the larger of two: how unsure (1 - score), and how far from the nearest training row,
-               in units of how far training rows are from each other
+               0 where training rows are from each other at the median, 1/2 at their 95th percentile
     variety    k-means over the worthiest in the encoder's space, half as many groups as rows are
-               wanted; the turn is the group's whose next row has the largest worth divided by what
+               wanted; the turn is the group's whose next row has the largest squared worth divided by what
                the group has given already (d'Hondt's rule)
 """
 
@@ -26,7 +26,9 @@ MOST_REFERENCE = 5_000
 POOL = 4
 """Rows that compete for each place."""
 SAME = 0.97
-"""Cosine from which two inputs say the same."""
+"""Cosine from which two inputs say the same, in spaces as wide as those of sentence encoders."""
+SAME_PART = 0.3
+"""In narrower ones: so many times nearer than a training row's nearest usually is."""
 _ROUNDS = 15
 
 
@@ -74,9 +76,11 @@ def choose(
     vectors_ND = np.asarray(bundle.embed(inputs), dtype=np.float32)
     known_RD = _known(_sample(reference, random), bundle, vectors_ND.shape[1])
     far_N = 1.0 - _nearest(vectors_ND, known_RD)
-    foreign_N = _foreign(far_N, known_RD)
+    middle, high = _usual(known_RD)
+    foreign_N = np.clip((far_N - middle) / max(2 * (high - middle), 1e-6), 0.0, 1.0)
+    same = max(SAME, 1.0 - SAME_PART * middle)
     worth_N = np.maximum(unsure_N, foreign_N)
-    picked = pick(vectors_ND, worth_N, np.flatnonzero(far_N > 1.0 - SAME), budget, random)
+    picked = pick(vectors_ND, worth_N, np.flatnonzero(far_N > 1.0 - same), (budget, same), random)
     return [
         Chosen(
             rows[i],
@@ -93,10 +97,19 @@ def pick(
     vectors_ND: np.ndarray,
     worth_N: np.ndarray,
     allowed: np.ndarray,
-    budget: int,
+    limits: tuple[int, float],
     random: np.random.Generator,
 ) -> list[int]:
-    """Indices of at most `budget` rows, the worthiest first; none two nearer than `SAME`."""
+    """Indices of the chosen rows, the worthiest first.
+
+    Args:
+        vectors_ND: of length 1.
+        worth_N: of each row.
+        allowed: rows to choose from.
+        limits: most rows, and the cosine that no two of them reach.
+        random: for seeds of groups, and among equals.
+    """
+    budget, same = limits
     allowed = random.permutation(allowed)  # of equal worth, any may come first
     pool = allowed[np.argsort(-worth_N[allowed], kind="stable")][: POOL * budget]
     if not len(pool):
@@ -107,9 +120,9 @@ def pick(
     given = dict.fromkeys(waiting, 0)
     chosen: list[int] = []
     while waiting and len(chosen) < budget:
-        best = max(waiting, key=lambda group: worth_N[waiting[group][0]] / (1 + given[group]))
+        best = max(waiting, key=lambda group: worth_N[waiting[group][0]] ** 2 / (1 + given[group]))
         one = int(waiting[best].pop(0))
-        if not chosen or (vectors_ND[chosen] @ vectors_ND[one]).max() < SAME:
+        if not chosen or (vectors_ND[chosen] @ vectors_ND[one]).max() < same:
             chosen.append(one)
             given[best] += 1
         if not waiting[best]:
@@ -166,14 +179,13 @@ def _nearest(vectors_ND: np.ndarray, known_RD: np.ndarray, *, itself: bool = Fal
     return found_N
 
 
-def _foreign(far_N: np.ndarray, known_RD: np.ndarray) -> np.ndarray:
-    """How far inputs lie, as training rows lie from each other: 0 at their median, a half at
-    their 95th percentile, 1 from twice that on."""
+def _usual(known_RD: np.ndarray) -> tuple[float, float]:
+    """How far training rows lie from their nearest: median and 95th percentile."""
     if len(known_RD) < 2:
-        return np.ones(len(far_N))
-    usual_R = 1.0 - _nearest(known_RD, known_RD, itself=True)
-    middle, high = np.quantile(usual_R, [0.5, 0.95])
-    return np.clip((far_N - middle) / max(2 * (high - middle), 1e-6), 0.0, 1.0)
+        return 0.0, 0.0
+    far_R = 1.0 - _nearest(known_RD, known_RD, itself=True)
+    middle, high = np.quantile(far_R, [0.5, 0.95])
+    return float(middle), float(high)
 
 
 def _groups(

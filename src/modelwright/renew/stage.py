@@ -91,7 +91,7 @@ def _opened(
 ) -> tuple[Renewal, bool]:
     """The round to go on with, and whether it ended already with these very labels."""
     last = known[-1] if known else None
-    labels = digest_json([digest_of(asked.labels, rows), plain(checked.recipe)])
+    labels = digest_json([digest_of(asked.labels, rows), _what_trains(checked)])
     same = bool(last and asked.labels and last.steps.get("labels") == labels)
     again = bool(last and same and last.status in FINAL and not _goes_on(asked, last))
     kept = last and (same or last.status not in FINAL)
@@ -110,6 +110,13 @@ def _opened(
         current.forget("model", "choose")
         current.done("labels", labels)
     return work, again
+
+
+def _what_trains(checked: Checked) -> dict[str, Any]:
+    """The recipe without what only the trial in service reads."""
+    values = dict(plain(checked.recipe))
+    values["renew"] = {name: one for name, one in values["renew"].items() if name != "canary"}
+    return values
 
 
 def _goes_on(asked: Asked, last: Round) -> bool:

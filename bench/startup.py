@@ -116,8 +116,14 @@ def whole_run(command: Sequence[str]) -> float:
 # -- cold start -----------------------------------------------------------------------------------
 
 
-def make_bundle(folder: Path, *, quick: bool) -> Path:
-    """A bundle of the sample helpdesk, after one epoch (quick: a few steps on half of the rows)."""
+def make_bundle(folder: Path, *, quick: bool, more: Sequence[str] = ()) -> Path:
+    """A bundle of the sample helpdesk, after one epoch (quick: a few steps on half of the rows).
+
+    Args:
+        folder: for its files.
+        quick: whether a poor model will do.
+        more: further settings of the recipe, as `--set` takes them.
+    """
     say("making a bundle from the sample data")
     samples, epochs = SOURCE / "modelwright" / "samples", 0.05 if quick else 1
     if quick:
@@ -127,7 +133,7 @@ def make_bundle(folder: Path, *, quick: bool) -> Path:
     command = [
         *mw(), "run", str(recipe), "-o", str(folder / "run"),
         "--set", f"finetune.epochs={epochs}", "--set", "evaluate.suites=[quality]",
-        "--set", "package.formats=[onnx]",
+        "--set", "package.formats=[onnx]", *(part for one in more for part in ("--set", one)),
     ]  # fmt: skip
     whole_run(command)
     return folder / "run" / "bundle"

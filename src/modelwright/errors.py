@@ -66,6 +66,15 @@ CODES: dict[str, str] = {
     # 62x: places to run
     "MW-620": "The file does not hold a measured capacity.",
     "MW-621": "The file does not hold a scaling policy.",
+    "MW-622": "A name or a number cannot be written into the files of a place to run.",
+    "MW-623": "The service could not be started to measure it.",
+    "MW-624": "There is nothing to measure the service with.",
+    "MW-625": "The promise is not kept at any rate.",
+    "MW-626": "The folder holds what `mw deploy` did not write, or what was changed since.",
+    "MW-627": "The capacity was measured for another bundle.",
+    # 63x: what watches a service
+    "MW-630": "The name of the bundle cannot stand in rules and dashboards.",
+    "MW-631": "The address is no webhook that alerts can be sent to.",
     # 65x: the registry, and renewing a model
     "MW-650": "The registry holds no such model, version or stage, or a name that cannot be one.",
     "MW-651": "A bundle of the registry is not signed as asked, or the key cannot be used.",

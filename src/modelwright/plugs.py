@@ -38,6 +38,7 @@ KINDS: dict[str, str] = {
     "format": "modelwright.formats",
     "pass": "modelwright.compress.passes",
     "protocol": "modelwright.serve.protocols",
+    "target": "modelwright.deploy.targets",
     "signal": "modelwright.monitor.signals",
 }
 

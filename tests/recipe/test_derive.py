@@ -118,6 +118,7 @@ def test_what_the_user_pinned_is_not_derived() -> None:
             "data": {"source": "x"},
             "base": "b",
             "evaluate": {"suites": []},
+            "serve": {"slo": {"p99_ms": 20.0}},
         }
     )
     assert derive_static(recipe, "en") == []
@@ -225,3 +226,23 @@ def test_an_unknown_code_names_the_nearest() -> None:
     with pytest.raises(UserError) as caught:
         explain_code("MW-199")
     assert "MW-1" in caught.value.problem.fix
+
+
+def test_a_service_promises_what_is_usual_where_the_recipe_says_nothing(checked: Checked) -> None:
+    derived = derive_static(checked.recipe)
+    slo = apply(checked.recipe, derived).serve.slo
+    assert (slo.p99_ms, slo.availability, slo.window_days) == (100.0, 0.999, 30)
+    rows = {row["path"]: row["origin"] for row in explain_recipe(checked)}
+    assert rows["serve.slo.p99_ms"] == "derived: usual where somebody waits"
+    assert rows["serve.slo.availability"] == "default"
+
+
+@pytest.mark.parametrize(
+    "slo", ["availability: 1.0", "availability: 99.9", "window_days: 1", "p99_ms: 0"]
+)
+def test_a_promise_that_nobody_can_keep_is_refused(slo: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("question,label\nhello,a\n")
+    text = f"name: a\ntask: text-classification\ndata: {{source: rows.csv}}\nserve: {{slo: {{{slo}}}}}\n"
+    (tmp_path / "recipe.yaml").write_text(text)
+    with pytest.raises(UserError, match="MW-102"):
+        check_with_places(tmp_path / "recipe.yaml")

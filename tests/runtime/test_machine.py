@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from modelwright.runtime.machine import Kernels, allowed, describe, kernels
+from modelwright.runtime.machine import Kernels, allowed, describe, kernels, quota_cores
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,29 @@ def test_instruction_sets_that_the_environment_forbids_are_not_told(name: str) -
     assert allowed(flags, {name: "AVX512_CORE_VNNI"}) == ["avx2", "avx512f", "avx512_vnni"]
     assert allowed(flags, {name: "DEFAULT"}) == allowed(flags, {}) == flags
     assert kernels(allowed(flags, {name: "AVX2"})).int8_saturates
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, 0),
+        ({"app.service/cpu.max": "400000 100000\n", "cpu.max": "max 100000"}, 4),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0),
+        ({"cpu.max": "what is this"}, 0),
+        ({}, 0),
+    ],
+)
+def test_a_containers_share_of_the_processors_is_known(
+    files: dict[str, str], found: int, tmp_path: Path
+) -> None:
+    own = tmp_path / "proc" / "self" / "cgroup"
+    own.parent.mkdir(parents=True)
+    own.write_text("1:name=other:/\n0::/app.service\n")
+    for name, text in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert quota_cores(tmp_path) == found

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from modelwright.encoders.limits import BatchLimits
 from modelwright.engines import VECTORS, Engine
 from modelwright.engines._runtime import is_tuned, read_runtime
+from modelwright.runtime.machine import quota_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,6 +108,6 @@ def _session(path: Path, threads: int) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or quota_cores()
     options.log_severity_level = 3
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from pydantic import BaseModel, ConfigDict
 
 from modelwright.engines import Engine
+from modelwright.runtime.machine import quota_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ class Torch(Engine):
         from modelwright.models.checkpoint import open_network
         from modelwright.models.network import hidden_size
 
-        if threads:
+        if threads := threads or quota_cores():
             torch.set_num_threads(threads)
         self._network: Any = open_network(folder)
         if self._network.settings.head == "sequence":

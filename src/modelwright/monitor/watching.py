@@ -89,8 +89,8 @@ def watch(request: MonitorRequest, host: str, port: int, page: Path | None) -> i
     try:
         with stop_requests() as stop:
             while not stop.raised:
-                _check(request, gauges, name, page)
                 due = time.monotonic() + request.every
+                _check(request, gauges, name, page)
                 while not stop.raised and time.monotonic() < due:
                     time.sleep(_NAP_S)
     finally:

@@ -17,7 +17,7 @@ from typing import Any
 from modelwright import plugs
 from modelwright.errors import InternalError, UserError
 from modelwright.recipe.places import parsed
-from modelwright.recipe.schema import Part, Recipe, Section
+from modelwright.recipe.schema import USUAL_P99_MS, Part, Recipe, Section
 from modelwright.recipe.shape import compare
 
 ENGLISH_BASE, SCRATCH_BASE = "minilm-l6", "scratch:small"
@@ -94,6 +94,8 @@ def derive_static(recipe: Recipe, language: str | None = None) -> list[Derived]:
     found: list[Derived] = []
     if recipe.evaluate.suites is None:
         found.append(Derived("evaluate.suites", ["quality", "speed"], "the suites of every run"))
+    if recipe.serve.slo.p99_ms is None:
+        found.append(Derived("serve.slo.p99_ms", USUAL_P99_MS, "usual where somebody waits"))
     if recipe.base is None and (base := _base(recipe, language)):
         found.append(base)
     return found

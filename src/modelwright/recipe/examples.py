@@ -123,6 +123,14 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "mw verify BUNDLE                 # on a processor without the instructions of the proof",
         "mw run recipe.yaml               # compress on a machine of the kind that will serve",
     ),
+    "MW-630": (
+        "a bundle.json whose `name` was changed to `my model {v2}`",
+        "name: my-model-v2                # in the recipe, then mw run",
+    ),
+    "MW-631": (
+        "mw deploy BUNDLE --target prometheus --webhook localhost:9094",
+        "mw deploy BUNDLE --target prometheus --webhook http://localhost:9094/alerts",
+    ),
     "MW-650": (
         "mw pull intent s3://models -o bundle",
         "mw pull intents@production s3://models -o bundle",

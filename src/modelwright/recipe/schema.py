@@ -278,11 +278,23 @@ class Package(Section):
     )
 
 
-class Slo(Section):
-    """What the service promises."""
+USUAL_P99_MS = 100.0
+"""What is promised where nobody says: people wait that long without noticing."""
 
-    p99_ms: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="99th percentile."
+
+class Slo(Section):
+    """What the service promises; alerts, dashboards and replica counts follow from it."""
+
+    p99_ms: Annotated[float, Field(gt=0, le=600_000)] | None = Field(
+        default=None,
+        description="99th percentile of the time to an answer, in milliseconds; derived.",
+    )
+    availability: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        default=0.999, description="Share of requests that are answered without a fault of ours."
+    )
+    window_days: Annotated[int, Field(ge=7, le=90)] = Field(
+        default=30,
+        description="Days over which both promises are kept; alerts speak of its budget.",
     )
 
 

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import platform
+import re
 import resource
 import threading
 import time
@@ -48,8 +49,38 @@ def allowed(flags: Iterable[str], environment: Mapping[str, str]) -> list[str]:
 
 
 def cores() -> int:
-    """Processors this process may use (a container's limit counts)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors this process may use; a container's limit counts, rounded up."""
+    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(seen, quota_cores() or seen)
+
+
+def quota_cores(root: Path = Path("/")) -> int:
+    """Whole processors that the control group's quota allows, at least 1; 0 without a quota.
+
+    Containers and systemd limit processor time so; such a process still sees every processor, and
+    libraries that start a thread for each are throttled.
+
+    Args:
+        root: of the file system.
+    """
+    groups = root / "sys" / "fs" / "cgroup"
+    try:
+        own = re.search(r"^0::/(.*)$", (root / "proc/self/cgroup").read_text(), re.MULTILINE)
+        places = [groups / own[1], groups] if own else [groups]
+        for place in places:
+            if (place / "cpu.max").is_file():
+                return _whole(*(place / "cpu.max").read_text().split())
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        return _whole(*((groups / "cpu" / name).read_text() for name in names))
+    except (OSError, ValueError, TypeError):  # no control groups
+        return 0
+
+
+def _whole(quota: str, period: str) -> int:
+    """0 for the quotas `max` and -1, which are none."""
+    if quota.strip() == "max" or int(quota) <= 0:
+        return 0
+    return max(1, -(-int(quota) // int(period)))
 
 
 @cache

@@ -50,11 +50,32 @@ class Admission:
         stay.add(items, 0, size)
         return stay
 
-    def refused(self, detail: str, seconds: float = 0.0) -> ServiceError:
-        """A 503 that says when the work that waits now will be done, or at least these seconds."""
+    @property
+    def most_items(self) -> int:
+        """Inputs that are taken on, at most."""
+        return self._limits.items
+
+    @property
+    def used(self) -> float:
+        """How full it is: the fullest of the three bounds, from 0 to 1 and, for one request that is
+        larger than a bound, beyond."""
+        limits = self._limits
+        return max(
+            self.items / limits.items, self.tokens / limits.tokens, self.bytes / limits.bytes
+        )
+
+    def refused(self, detail: str, reason: str, seconds: float = 0.0) -> ServiceError:
+        """A 503 that says when the work that waits now will be done.
+
+        Args:
+            detail: for the caller.
+            reason: for the metrics, one of `SHED`.
+            seconds: to wait, at least.
+        """
         wait = min(LONGEST, max(1, math.ceil(max(seconds, self._wait()))))
         fix = f"send the request again after {wait} s"
-        return ServiceError("MW-706", detail, fix=fix, headers={"Retry-After": str(wait)})
+        headers = {"Retry-After": str(wait)}
+        return ServiceError("MW-706", detail, fix=fix, headers=headers, reason=reason)
 
     def exceeded(self, items: int, tokens: int, size: int) -> str:
         """What would be too much with so much more, or ""."""
@@ -86,7 +107,7 @@ class Stay:
         owner = self.admission
         alone = owner.items == self.items
         if not alone and (name := owner.exceeded(items, tokens, size)):
-            raise owner.refused(f"too many {name} wait for the model")
+            raise owner.refused(f"too many {name} wait for the model", name)
         owner.items, self.items = owner.items + items, self.items + items
         owner.tokens, self.tokens = owner.tokens + tokens, self.tokens + tokens
         owner.bytes, self.bytes = owner.bytes + size, self.bytes + size

@@ -73,6 +73,7 @@ class Asking:
             else:
                 body, more = packed(reply.body, exchange.headers)
         except ServiceError as error:
+            self._service.metrics.refused(exchange.model, error)
             await failing(self._protocol, error, exchange)(scope, receive, send)
             return
         await send(_start(reply, len(body), more))

@@ -146,10 +146,12 @@ class Deployer:
         await asyncio.gather(*self._tasks)
 
     def _open(self, name: str, path: Path) -> ServedModel:
+        failures = self._service.metrics.verify_failures
         try:
             bundle = self._opener(path)
         except UserError as error:
             problem = error.problem
+            failures.labels("files" if problem.code == "MW-602" else "other").inc()
             detail = f"the bundle cannot be opened: {problem.code} {problem.seen}"
             raise ServiceError("MW-702", detail, field="bundle", fix=problem.fix) from None
         if bundle.manifest["name"] != name:
@@ -159,6 +161,7 @@ class Deployer:
         model = self._service.served(bundle)
         if model.not_ready:
             why = model.not_ready
+            failures.labels("answers").inc()
             model.close()
             fix = "run `mw verify` on it"
             raise ServiceError("MW-702", f"self-test: {why}", field="bundle", fix=fix)
@@ -191,6 +194,7 @@ class Deployer:
         if slot.canary is None:
             return
         _LOG.error("%s: the canary was withdrawn: %s", slot.stable.name, why)
+        self._service.metrics.canary_withdrawn.labels(slot.stable.name).inc()
         self._replace(slot, "canary", None)
         self._later(self._changed(f"{slot.stable.name}: canary withdrawn"))
 

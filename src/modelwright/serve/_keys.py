@@ -159,13 +159,12 @@ class KeyRing:
         if key is None or not same:
             detail = "the key is not valid" if text else "a key is needed"
             realm = {"WWW-Authenticate": _CHALLENGES}
-            raise ServiceError(
-                "MW-708", detail, fix="send Authorization: Bearer KEY", headers=realm
-            )
+            fix = "send Authorization: Bearer KEY"
+            raise ServiceError("MW-708", detail, fix=fix, headers=realm, reason="key")
         if scope and scope not in key.scopes:
             detail = f"the key {key.id} may not do this: it needs the scope {scope}"
             fix = f"use a key made with `mw keys add NAME --scope {scope}`"
-            raise ServiceError("MW-708", detail, fix=fix, status=403)
+            raise ServiceError("MW-708", detail, fix=fix, status=403, reason="scope")
         return key
 
     def spend(self, key: Key, inputs: int) -> None:
@@ -187,7 +186,8 @@ class KeyRing:
             wait = str(int(seconds) + 1)
             detail = f"the key {key.id} has a rate of {key.rate:g} inputs a second"
             fix = f"send the request again after {wait} s"
-            raise ServiceError("MW-711", detail, fix=fix, headers={"Retry-After": wait})
+            headers = {"Retry-After": wait}
+            raise ServiceError("MW-711", detail, fix=fix, headers=headers, reason="rate")
 
     def _look(self) -> None:
         """Read the file again when it changed; one that is no file of keys changes nothing."""

@@ -60,6 +60,7 @@ class ServedModel:
         self._cost = CostModel()
         self._queue = FairQueue(bundle.limits, settings.max_batch, self._cost)
         self.meters = ModelMeters(self.manifest, bundle.variant, metrics)
+        self.meters.batches(bundle.limits, settings.max_batch)
         self._runner = Runner(bundle, self._cost, self.meters, self.drop)
         self._worker = Worker(
             f"{self.name}-{next(_NUMBER)}", self._run, self._queue, bundle.limits.workers, turns
@@ -161,11 +162,11 @@ class ServedModel:
         late = time.monotonic() + wait - job.deadline
         if wait and late > 0:
             detail = "the answer would come after the request's deadline"
-            raise self.admission.refused(detail, late)
+            raise self.admission.refused(detail, "late", late)
         try:
             self._worker.submit(job)
         except ClosingError:
-            raise self.admission.refused("the service is stopping") from None
+            raise self.admission.refused("the service is stopping", "stopping") from None
 
     def drop(self, job: Job) -> None:
         """Forget what waits of a job."""
@@ -232,6 +233,11 @@ class ServedModel:
     def waiting(self) -> int:
         """Rows that wait."""
         return self._worker.depth
+
+    @property
+    def requests(self) -> int:
+        """Requests that are not answered yet."""
+        return self._users
 
     @contextmanager
     def in_use(self) -> Iterator[None]:

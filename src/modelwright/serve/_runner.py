@@ -47,6 +47,7 @@ class Runner:
         self, bundle: Bundle, cost: CostModel, meters: ModelMeters, drop: Callable[[Job], None]
     ) -> None:
         self._bundle, self._cost, self._meters, self._drop = bundle, cost, meters, drop
+        self._widens = bundle.limits.multiple > 1  # rows are filled up to their common width
         self._lock = threading.Lock()
 
     def run(self, rows: Sequence[Row], *, one_by_one: bool) -> None:
@@ -91,8 +92,9 @@ class Runner:
         self._cost.learn(rows[0].width, len(rows), seconds)
         self._meters.inference_seconds.observe(seconds)
         self._meters.batch_size.observe(len(rows))
-        tokens = sum(length_of(feature) for feature in features if "input_ids" in feature)
-        self._meters.tokens.inc(tokens)
+        lengths = [length_of(feature) for feature in features if "input_ids" in feature]
+        if lengths:
+            self._meters.read(lengths, rows[0].width if self._widens else max(lengths))
         return outputs
 
     def _fail(self, row: Row, error: BaseException) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
@@ -14,7 +14,7 @@ from modelwright.encoders.batches import length_of
 from modelwright.errors import UserError, did_you_mean
 from modelwright.runtime.machine import cores
 from modelwright.serve._keys import Key, KeyRing
-from modelwright.serve._metrics import Metrics
+from modelwright.serve._metrics import Metrics, promised_s
 from modelwright.serve._model import ServedModel, shaped
 from modelwright.serve._queue import Job
 from modelwright.serve._recording import Origin, Recorder
@@ -86,7 +86,8 @@ class Service:
                 expected="at least one bundle, each with its own name",
                 fix="serve one of them; the admin port tries another version beside it",
             )
-        self.settings, self.metrics, self.draining = settings, Metrics(), False
+        self.settings, self.draining = settings, False
+        self.metrics = Metrics(promised_s(bundle.manifest) for bundle in bundles)
         self.keys = KeyRing(settings.keys) if settings.keys else None
         self.recorder = Recorder(settings.traffic, settings.traffic_bytes, self.metrics)
         self._encoders = ThreadPoolExecutor(max(2, cores()), thread_name_prefix="encode")
@@ -95,6 +96,7 @@ class Service:
         self.slots = {
             name: Slot(self.served(one)) for name, one in zip(names, bundles, strict=True)
         }
+        self.metrics.tell_roles(self._roles)
         self.generation = 0  # counts changes of what is served
         self.withdraw: Callable[[Slot, str], None] = _nobody_to_withdraw
 
@@ -108,6 +110,14 @@ class Service:
     def models(self) -> dict[str, ServedModel]:
         """The stable versions by name."""
         return {name: slot.stable for name, slot in self.slots.items()}
+
+    def _roles(self) -> Iterator[tuple[str, str, str, float]]:
+        """Name, version, role and share of the requests of every model that is loaded."""
+        for name, slot in list(self.slots.items()):
+            trial = slot.share if slot.canary is not None else 0.0
+            shares = {"stable": 1.0 - trial, "canary": trial}
+            for role, model in slot.models():
+                yield name, model.version, role, shares.get(role, 0.0)
 
     def state(self) -> dict[str, Any]:
         """What /health/ready says: `ready`, and why not."""
@@ -199,7 +209,9 @@ class Service:
         finally:
             canary = model is slot.canary
             if canary or model is slot.stable:
-                slot.trial.note(time.monotonic() - began, canary=canary, failed=failed)
+                seconds = time.monotonic() - began
+                self.metrics.tried(model, seconds, canary=canary, failed=failed)
+                slot.trial.note(seconds, canary=canary, failed=failed)
                 if slot.canary is not None and (why := slot.trial.verdict()):
                     self.withdraw(slot, why)
 
@@ -233,7 +245,7 @@ class Service:
         """Check, encode, queue and await."""
         if self.draining or not model.ready:
             why = "the service is stopping" if self.draining else model.why_not
-            raise model.admission.refused(why)
+            raise model.admission.refused(why, "stopping" if self.draining else "not-ready")
         inputs = self._inputs(model, request)
         model.check(inputs, {} if request.vectors else request.parameters)
         if request.vectors:

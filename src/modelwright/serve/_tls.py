@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import datetime
 import logging
+import math
 import ssl
 from pathlib import Path
 from typing import final
@@ -11,6 +14,8 @@ from typing import final
 from modelwright.errors import UserError
 
 LOOK_S = 5.0
+_VERSION, _SHORT_YEAR = 0xA0, 0x17
+"""DER tags: the certificate's version, and a time with a year of two digits."""
 _LOG = logging.getLogger("modelwright.serve")
 
 
@@ -30,7 +35,7 @@ class Certificate:
         self._cert, self._key = cert, key
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._stamp = self._now()
+        self._stamp, self._ends = self._now(), math.nan
         try:
             self._load()
         except (OSError, ValueError) as error:
@@ -56,6 +61,11 @@ class Certificate:
         _LOG.info("TLS files read again")
         return True
 
+    @property
+    def ends(self) -> float:
+        """When the certificate that is used ends, in seconds since 1970; NaN where not understood."""
+        return self._ends
+
     async def watch(self) -> None:
         """`refresh` every few seconds, forever."""
         while True:
@@ -67,6 +77,7 @@ class Certificate:
         trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for context in (trial, self.context):
             context.load_cert_chain(self._cert, self._key, password=_no_passphrase)
+        self._ends = end_of(self._cert.read_text(encoding="latin-1"))
 
     def _now(self) -> tuple[object, ...]:
         try:
@@ -74,6 +85,43 @@ class Certificate:
         except OSError:
             return ()
         return tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in found)
+
+
+def end_of(chain: str) -> float:
+    """When the first certificate of a chain in PEM ends, in seconds since 1970; NaN if unknown.
+
+    `Certificate ::= SEQUENCE {TBSCertificate ...}` with the validity as the fifth member, the
+    fourth where no version stands first (RFC 5280, 4.1).
+    """
+    start, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    body = chain.partition(start)[2].partition(end)[0]
+    try:
+        certificate = base64.b64decode("".join(body.split()), validate=True)
+        fields = _members(_members(_members(certificate)[0][1])[0][1])
+        validity = fields[4 if fields[0][0] == _VERSION else 3][1]
+        kind, value = _members(validity)[1]
+        text = value.decode("ascii")
+        if kind == _SHORT_YEAR:
+            text = ("19" if text >= "50" else "20") + text
+        ends = datetime.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=datetime.UTC)
+        return ends.timestamp()
+    except (ValueError, IndexError):
+        return math.nan
+
+
+def _members(data: bytes) -> list[tuple[int, bytes]]:
+    """Tag and content of each member of a DER sequence's content."""
+    found, place = [], 0
+    while place < len(data):
+        tag, size = data[place], data[place + 1]
+        place += 2
+        if size & 0x80:
+            count = size & 0x7F
+            size = int.from_bytes(data[place : place + count], "big")
+            place += count
+        found.append((tag, data[place : place + size]))
+        place += size
+    return found
 
 
 def _no_passphrase() -> str:

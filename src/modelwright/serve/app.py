@@ -149,6 +149,7 @@ class Envelope:
             answer = route.handle if route and _allowed(route, scope) else self._other(scope, route)
             await answer(scope, receive, send_on)
         except ServiceError as error:
+            self.service.metrics.refused(exchange.model, error)
             await self._problem(error, exchange, path)(scope, receive, send_on)
         except (BodyCutError, CallerLeftError):
             status = CLIENT_LEFT

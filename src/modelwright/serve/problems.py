@@ -42,6 +42,7 @@ class ServiceError(Exception):
         status: another status than the code's own (405 for MW-703, 403 for MW-708).
         headers: response headers that belong to the error.
         request_id: of the request, as `Client` learns it.
+        reason: of a refusal, a word that the metrics count it by.
     """
 
     code: str
@@ -51,6 +52,7 @@ class ServiceError(Exception):
     status: int = 0
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     request_id: str = ""
+    reason: str = ""
 
     def __post_init__(self) -> None:
         super().__init__(self.code, self.detail)

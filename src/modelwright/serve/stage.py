@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelwright.errors import GateError, UserError
 from modelwright.runtime.libraries import require_all
+from modelwright.runtime.process import age
 from modelwright.runtime.progress import say
 from modelwright.serve._keys import KeyRing
 from modelwright.serve._logs import log_to_stderr
@@ -256,10 +257,14 @@ class Process:
         tasks: list[asyncio.Task[None]] = []
 
         def started() -> None:
-            if self.certificate is not None:
-                tasks.append(asyncio.create_task(self.certificate.watch()))
+            metrics = app.service.metrics
+            if (certificate := self.certificate) is not None:
+                metrics.certificate(lambda: certificate.ends)
+                tasks.append(asyncio.create_task(certificate.watch()))
+            if (seconds := age()) is not None:
+                metrics.startup_seconds.set(seconds)
             if self.line is not None:
-                app.service.metrics.restarts.set(self.line.restarts)
+                metrics.restarts.set(self.line.restarts)
                 self.line.ready(main.stop)
             announce()
 

@@ -1,4 +1,7 @@
-"""Share of an input's words that no training row holds; of scripts without spaces, of its pairs of characters."""
+"""Share of an input's words that no training row holds.
+
+Of scripts without spaces, of its pairs of neighbouring characters.
+"""
 
 from __future__ import annotations
 

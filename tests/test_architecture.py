@@ -73,6 +73,7 @@ LEAVES: dict[str, tuple[set[str], str]] = {
     "compress/reconstruct.py": ({"torch"}, _TORCH),
     "compress/teaching.py": ({"torch"}, _TORCH),
     "models/attention.py": ({"torch"}, _TORCH),
+    "models/heads.py": ({"torch"}, _TORCH),
     "models/importing.py": ({"torch"}, _TORCH),
     "models/checkpoint.py": ({"torch"}, _TORCH),
     "models/dropout.py": ({"torch"}, _TORCH),

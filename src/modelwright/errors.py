@@ -76,6 +76,15 @@ CODES: dict[str, str] = {
     "MW-631": "The address is no webhook that alerts can be sent to.",
     # 64x: simulated scaling
     "MW-640": "The trace of traffic is not known or cannot be read.",
+    # 65x: the registry, and renewing a model
+    "MW-650": "The registry holds no such model, version or stage, or a name that cannot be one.",
+    "MW-651": "A bundle of the registry is not signed as asked, or the key cannot be used.",
+    "MW-652": "The registry cannot be used: what lies there is none, or it refused.",
+    "MW-653": "The model cannot be renewed from what was given: recipe, traffic or model.",
+    "MW-654": "The labels that were given cannot be used.",
+    "MW-655": "The renewed model is not shown to be good enough; the old one stays.",
+    "MW-656": "The service did not take the new model, or took it back.",
+    "MW-657": "The listener for alerts cannot be started as asked.",
     # 7xx: the service
     "MW-701": "The request body is malformed.",
     "MW-702": "The request's shape is wrong; the error names the field.",

@@ -157,7 +157,7 @@ ONE_MISTAKE = [
     (_minimal(evaluate="{suites: [qualty]}"), "MW-105", 4, "did you mean `quality`?"),
     (_minimal(package="{formats: [onxx]}"), "MW-105", 4, "did you mean `onnx`?"),
     # stages, files, variables
-    (_minimal(monitor="{window: 1}"), "MW-110", 4, "delete the section `monitor`"),
+    (_minimal(pretrain="{objective: mlm}"), "MW-110", 4, "delete the section `pretrain`"),
     (_minimal(data="{source: trian.csv}"), "MW-107", 3, "did you mean `train.csv`?"),
     (_minimal(data="{source: nowhere/train.csv}"), "MW-107", 3, "does not exist"),
     (_minimal(data="{source: '*.jsonl'}"), "MW-107", 3, "folder holds"),
@@ -232,7 +232,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
         "name: my run\ntask: text-clasification\neffort: fast\nseed: '3'\n"
         "data:\n  source: trian.csv\n"
         "  colums: {text: a}\nfinetune:\n  epochs: '3'\n  learning_rat: 0.1\nepochs: 3\n"
-        "monitor: {window: 1}\n",
+        "pretrain: {objective: mlm}\n",
         "finetune.dropout=2",
         "nonsense",
     )

@@ -21,6 +21,7 @@ from modelwright.encoders.text import CASING_TYPES, TextEncoder, TextSettings
 from modelwright.errors import UserError
 from modelwright.models.bases import Base, scratch_sizes
 from modelwright.models.checkpoint import TrainedModel
+from modelwright.models.heads import take_over_head
 from modelwright.models.network import (
     Network,
     NetworkSettings,
@@ -97,7 +98,10 @@ def _network(
         dropout=0.1 if shape.dropout is None else shape.dropout,
         inputs=inputs,
     )
-    return Network(backbone, settings)
+    network = Network(backbone, settings)
+    if base.folder is not None:
+        take_over_head(base.folder, network.head, task.spec.labels)
+    return network
 
 
 def longest_input(backbone: Any) -> int:

@@ -172,6 +172,38 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "mw deploy BUNDLE --target prometheus --webhook http://localhost:9094/alerts",
     ),
     "MW-640": ("mw simulate BUNDLE --trace wav", "mw simulate BUNDLE --trace wave"),
+    "MW-650": (
+        "mw pull intent s3://models -o bundle",
+        "mw pull intents@production s3://models -o bundle",
+    ),
+    "MW-651": (
+        "mw pull intents s3://models -o bundle --key other.pub",
+        "mw pull intents s3://models -o bundle --key key.pub     # of who pushed it",
+    ),
+    "MW-652": (
+        "a registry whose files somebody edited",
+        "restore the file that the message names, or push to another place",
+    ),
+    "MW-653": (
+        "mw renew recipe.yaml --traffic traffic     # recorded without what callers sent",
+        "serve: {record: {share: 0.1, inputs: true}}     # then package and serve it again",
+    ),
+    "MW-654": (
+        "to-label.csv whose column `label` is empty",
+        "fill the column, then mw renew recipe.yaml --traffic traffic --labels to-label.csv",
+    ),
+    "MW-655": (
+        "a renewed model that may lose 2.1 points on the old test rows, 1.0 allowed",
+        "label more rows, or allow it: renew: {max_drop: 2.5}",
+    ),
+    "MW-656": (
+        "a canary that the service withdrew because it failed requests",
+        "read the service's log, and run the same command again",
+    ),
+    "MW-657": (
+        "mw renew recipe.yaml --listen 9095 --host 0.0.0.0",
+        "mw renew recipe.yaml --listen 9095 --host 0.0.0.0 --token-file token",
+    ),
     "MW-701": ("{'inputs': ['hello']}        # not JSON", '{"inputs": ["hello"]}'),
     "MW-702": ('{"inputs": "hello"}', '{"inputs": ["hello"]}'),
     "MW-703": (

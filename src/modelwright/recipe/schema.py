@@ -345,6 +345,37 @@ class Monitor(Section):
     )
 
 
+class Trial(Section):
+    """How long a renewed model is tried in service before it replaces the old one."""
+
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.1, description="Share of the requests that the canary answers."
+    )
+    requests: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        default=200, description="Requests that it must have answered to be promoted."
+    )
+    seconds: Annotated[float, Field(gt=0, le=604_800)] = Field(
+        default=3600, description="After so many seconds with fewer requests it is taken back."
+    )
+
+
+class Renew(Section):
+    """When a renewed model may replace the old one; `mw renew` reads it from the recipe."""
+
+    max_drop: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=1.0,
+        description="Points of the main metric that it may lose, shown at 95% confidence on the old "
+        "test rows, and on the new ones.",
+    )
+    new_labels: bool = Field(
+        default=False, description="Whether labels may come that the old model does not know."
+    )
+    holdout: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.25, description="Share of the new labelled rows kept apart as new test rows."
+    )
+    canary: Trial = Field(default_factory=Trial)
+
+
 class Recipe(Section):
     """A whole recipe."""
 
@@ -371,6 +402,7 @@ class Recipe(Section):
     package: Package = Field(default_factory=Package)
     serve: Serve = Field(default_factory=Serve)
     monitor: Monitor = Field(default_factory=Monitor)
+    renew: Renew = Field(default_factory=Renew)
 
 
 FUTURE_STAGES = ("pretrain",)

@@ -75,6 +75,12 @@ CODES: dict[str, str] = {
     # 63x: what watches a service
     "MW-630": "The name of the bundle cannot stand in rules and dashboards.",
     "MW-631": "The address is no webhook that alerts can be sent to.",
+    # 64x: many machines, many files
+    "MW-645": "No file matches what is to be predicted.",
+    "MW-646": "The outputs of many files need a folder.",
+    "MW-647": "The application of Ray Serve was given wrong arguments.",
+    "MW-648": "Two files would have one output.",
+    "MW-649": "Some of many files could not be predicted.",
     # 7xx: the service
     "MW-701": "The request body is malformed.",
     "MW-702": "The request's shape is wrong; the error names the field.",

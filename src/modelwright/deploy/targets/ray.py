@@ -27,10 +27,8 @@ REQUIRES = {"ray": "ray"}
 
 APPLICATION = "modelwright.serve.ray_app:build"
 DEPLOYMENT = "Model"
-INTERVAL_SECONDS = 1.0
-"""How often a replica tells how many requests it has in flight."""
-LOOK_BACK_SECONDS = (5.0, 30.0)
-"""Over how long these are averaged, at least and at most."""
+LOOK_BACK_SECONDS = (15.0, 30.0)
+"""Over how long requests in flight are averaged, at least and at most; replicas tell every 10 s."""
 
 
 class Config(BaseModel):
@@ -75,8 +73,8 @@ Then `curl -H "authorization: Bearer $(cat secrets/predict.key)" localhost:{PORT
 - `serve status` tells the replicas, `serve shutdown` ends it.
 - A new bundle: `mw deploy` into this folder again, then the last command. Ray starts new replicas
   before it ends old ones.
-- Ray itself has no passwords: its ports (6379, 8265, 10001 and those of its workers) belong in a
-  network that only the cluster's machines reach. Callers need {PORT} alone.
+- Whoever reaches Ray's own ports (6379, 8265, 10001 and those of its workers) with its token runs
+  programs there: keep them in a network of the cluster's machines. Callers need {PORT} alone.
 - `RAY_USAGE_STATS_ENABLED=0` keeps Ray from reporting to its makers.
 """
 
@@ -129,7 +127,6 @@ def _deployment(order: Order) -> dict[str, Any]:
             "downscale_delay_s": Noted(
                 float(policy.down_seconds), "that fewer must have been wanted: the policy's"
             ),
-            "metrics_interval_s": INTERVAL_SECONDS,
             "look_back_period_s": float(math.ceil(look_back)),
         },
         "graceful_shutdown_timeout_s": Noted(

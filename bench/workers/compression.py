@@ -178,7 +178,10 @@ def in_use(seconds: float = 2.0) -> float:
     """How many of the cores that this process may use others use, seen while it sleeps."""
     before = ticks()
     time.sleep(seconds)
-    spent = [(after[0] - idle[0], after[1] - idle[1]) for idle, after in zip(before, ticks(), strict=True)]
+    spent = [
+        (after[0] - idle[0], after[1] - idle[1])
+        for idle, after in zip(before, ticks(), strict=True)
+    ]
     return sum(1 - idle / max(1, total) for idle, total in spent)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -113,11 +114,11 @@ def answers(tiny_bundle: Path) -> Any:
 
 
 def test_it_answers_the_routes_of_mw_serve_and_grows_and_shrinks_without_a_failed_request(
-    cluster: int, tiny_bundle: Path, write: Write, answers: Any
+    cluster: int, tiny_bundle: Path, write: Write, answers: Any, tmp_path: Path
 ) -> None:
     from ray import serve
 
-    arguments = {
+    arguments: dict[str, Any] = {
         "bundle": str(tiny_bundle), "threads": 1, "deployment": _deployment(write("ray")),
     }  # fmt: skip
     serve.run(build(arguments), name="tiny", route_prefix="/")
@@ -140,6 +141,10 @@ def test_it_answers_the_routes_of_mw_serve_and_grows_and_shrinks_without_a_faile
         while len(statuses) < grown + 200:  # the new replicas answer as well
             time.sleep(0.05)
     with _asking(f"{url}/v1/predict", statuses, 1, pause=0.05):
+        _until(1, 60)
+        shutil.copytree(tiny_bundle, tmp_path / "next")
+        arguments["bundle"] = str(tmp_path / "next")
+        serve.run(build(arguments), name="tiny", route_prefix="/")  # another bundle, no pause
         _until(1, 60)
     assert len(statuses) > 200
     assert set(statuses) == {200}

@@ -71,3 +71,12 @@ def test_the_libraries_are_pinned_with_ray_among_them(write: Write) -> None:
     assert lines[0].startswith("ray[serve]==")
     assert lines[-1].startswith("./wheels/modelwright-")
     assert plugs.load("target", "ray").requires == {"ray": "ray"}
+
+
+def test_recorded_requests_outlive_the_copy_of_the_folder_that_ray_makes(
+    write: Write, changed_bundle: Callable[..., Path]
+) -> None:
+    folder = write("ray", of=changed_bundle(serve={"record": True}))
+    traffic = _application(folder)["args"]["traffic"]
+    assert traffic == "/var/lib/modelwright/tiny"
+    assert traffic in (folder / "README.md").read_text()

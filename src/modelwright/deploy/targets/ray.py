@@ -71,12 +71,27 @@ class Ray(Target):
 Then `curl -H "authorization: Bearer $(cat secrets/predict.key)" localhost:{PORT}/v1/models`.
 
 - `serve status` tells the replicas, `serve shutdown` ends it.
-- A new bundle: `mw deploy` into this folder again, then the last command. Ray starts new replicas
-  before it ends old ones.
+- A new bundle, or another key: `serve shutdown`, then the last command. Without a pause: put the
+  bundle under a new path that all machines have, name that path as `bundle` in serve.yaml, and give
+  `serve deploy serve.yaml`; Ray starts new replicas before it ends old ones.
+- `/metrics` tells of the replica that happens to answer; Ray has metrics of all of them.
 - Whoever reaches Ray's own ports (6379, 8265, 10001 and those of its workers) with its token runs
   programs there: keep them in a network of the cluster's machines. Callers need {PORT} alone.
 - `RAY_USAGE_STATS_ENABLED=0` keeps Ray from reporting to its makers.
-"""
+{_recording(order)}"""
+
+
+def _recording(order: Order) -> str:
+    if not order.records:
+        return ""
+    return (
+        f"- Requests are recorded in {_traffic(order)}: make it on each machine, for Ray's user.\n"
+    )
+
+
+def _traffic(order: Order) -> str:
+    """Beyond the folder that travels, of which Ray keeps a copy only as long as it is used."""
+    return f"/var/lib/modelwright/{order.name}"
 
 
 def config(order: Order) -> str:
@@ -104,7 +119,7 @@ def _arguments(order: Order) -> dict[str, Any]:
         "keys": "secrets/service/keys.json",
         "threads": order.capacity.cores,
     }
-    return given | ({"traffic": "traffic"} if order.records else {})
+    return given | ({"traffic": _traffic(order)} if order.records else {})
 
 
 def _deployment(order: Order) -> dict[str, Any]:

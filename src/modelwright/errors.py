@@ -60,7 +60,6 @@ CODES: dict[str, str] = {
     "MW-606": "An input row does not match the bundle's input schema.",
     "MW-607": "The proof of a compressed bundle does not carry over to this machine.",
     # 61x: monitoring
-    "MW-610": "The traffic has moved away from what the model was judged on, or its quality fell.",
     "MW-611": "There is too little recorded traffic of the bundle to monitor.",
     "MW-612": "The bundle holds no reference for monitoring that this release reads.",
     # 62x: places to run
@@ -75,7 +74,8 @@ CODES: dict[str, str] = {
     # 63x: what watches a service
     "MW-630": "The name of the bundle cannot stand in rules and dashboards.",
     "MW-631": "The address is no webhook that alerts can be sent to.",
-    # 64x: many machines, many files
+    # 64x: scaling, simulated or real, and many files
+    "MW-640": "The trace of traffic is not known or cannot be read.",
     "MW-645": "No file matches what is to be predicted.",
     "MW-646": "The outputs of many files need a folder.",
     "MW-647": "The application of Ray Serve was given wrong arguments.",

@@ -123,6 +123,46 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "mw verify BUNDLE                 # on a processor without the instructions of the proof",
         "mw run recipe.yaml               # compress on a machine of the kind that will serve",
     ),
+    "MW-611": (
+        "mw monitor BUNDLE --traffic traffic     # but the recipe allows nothing to be recorded",
+        "serve: {record: {share: 1.0, inputs: true}}     # in the recipe, then mw run",
+    ),
+    "MW-612": (
+        "mw monitor old-bundle --traffic traffic     # packaged before there was monitoring",
+        "mw run recipe.yaml               # packages it again",
+    ),
+    "MW-620": (
+        "mw deploy BUNDLE --target docker --capacity notes.json",
+        "mw bench BUNDLE --service --out capacity.json, then --capacity capacity.json",
+    ),
+    "MW-621": (
+        "mw deploy BUNDLE --target ray --policy capacity.json",
+        "mw simulate BUNDLE --out policy.json, then --policy policy.json",
+    ),
+    "MW-622": (
+        "mw deploy BUNDLE --target kubernetes --image 'my image'",
+        "mw deploy BUNDLE --target kubernetes --image registry.example/intents:1",
+    ),
+    "MW-623": (
+        "mw bench BUNDLE --service        # and the bundle fails its self-test",
+        "mw verify BUNDLE                 # says why",
+    ),
+    "MW-624": (
+        "mw bench BUNDLE --service        # of a bundle without golden rows",
+        "package: {golden: 32}            # in the recipe, then mw run",
+    ),
+    "MW-625": (
+        "mw bench BUNDLE --service --slo 1",
+        "mw bench BUNDLE --service --slo 50     # the message names what is reachable",
+    ),
+    "MW-626": (
+        "mw deploy BUNDLE --target docker -o my-project",
+        "mw deploy BUNDLE --target docker -o my-project/deploy",
+    ),
+    "MW-627": (
+        "mw deploy intents --target docker --capacity moods.json",
+        "mw bench intents --service --out intents.json, then --capacity intents.json",
+    ),
     "MW-630": (
         "a bundle.json whose `name` was changed to `my model {v2}`",
         "name: my-model-v2                # in the recipe, then mw run",
@@ -131,6 +171,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "mw deploy BUNDLE --target prometheus --webhook localhost:9094",
         "mw deploy BUNDLE --target prometheus --webhook http://localhost:9094/alerts",
     ),
+    "MW-640": ("mw simulate BUNDLE --trace wav", "mw simulate BUNDLE --trace wave"),
     "MW-645": (
         "mw predict BUNDLE --file 'july/*.cvs' --out answers",
         "mw predict BUNDLE --file 'july/*.csv' --out answers",

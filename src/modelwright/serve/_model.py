@@ -19,6 +19,7 @@ from modelwright.serve._admission import Admission, QueueLimits
 from modelwright.serve._cost import CostModel
 from modelwright.serve._golden import read_golden
 from modelwright.serve._metrics import Metrics, ModelMeters
+from modelwright.serve._pace import Pace
 from modelwright.serve._queue import FairQueue, Job, Row
 from modelwright.serve._runner import Runner
 from modelwright.serve._turns import Turns
@@ -57,7 +58,7 @@ class ServedModel:
         self.examples: list[dict[str, Any]] = []
         self.not_ready = "the self-test has not run"
         self._parameters = Checker(self.parameters_schema)
-        self._cost = CostModel()
+        self._cost, self.pace = CostModel(), Pace()
         self._queue = FairQueue(bundle.limits, settings.max_batch, self._cost)
         self.meters = ModelMeters(self.manifest, bundle.variant, metrics)
         self.meters.batches(bundle.limits, settings.max_batch)
@@ -152,14 +153,19 @@ class ServedModel:
                 raise
             raise ServiceError("MW-702", _UNREADABLE, field=self._bad_image(inputs)) from error
 
-    def submit(self, job: Job) -> None:
-        """Queue a job.
+    def submit(self, job: Job, turn: float = 0.0) -> float:
+        """Queue a job; when its answer is expected, by the engine's time alone.
+
+        Args:
+            job: to be answered.
+            turn: seconds that the event loop takes to send an answer.
 
         Raises:
             ServiceError: MW-706 when it would be answered too late, or the model is closing.
         """
-        wait = self._worker.wait(job.caller)
-        late = time.monotonic() + wait - job.deadline
+        now, wait = time.monotonic(), self._worker.wait(job.caller)
+        expected = now + wait + self._queue.alone(job.features)
+        late = expected + self.pace.margin(now) + turn - job.deadline
         if wait and late > 0:
             detail = "the answer would come after the request's deadline"
             raise self.admission.refused(detail, "late", late)
@@ -167,6 +173,7 @@ class ServedModel:
             self._worker.submit(job)
         except ClosingError:
             raise self.admission.refused("the service is stopping", "stopping") from None
+        return expected
 
     def drop(self, job: Job) -> None:
         """Forget what waits of a job."""

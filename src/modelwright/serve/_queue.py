@@ -150,6 +150,10 @@ class FairQueue:
         self._gone = 0
         self.rows, self.seconds = 0, 0.0
 
+    def alone(self, features: Sequence[Any]) -> float:
+        """Seconds that rows take when each runs for itself."""
+        return sum(self._cost.seconds(self.width(length_of(one))) for one in features)
+
     # -- coming and going -------------------------------------------------------------------------
     def push(self, job: Job) -> None:
         """Queue a request's rows."""

@@ -16,6 +16,7 @@ from modelwright.runtime.machine import cores
 from modelwright.serve._keys import Key, KeyRing
 from modelwright.serve._metrics import Metrics, promised_s
 from modelwright.serve._model import ServedModel, shaped
+from modelwright.serve._pace import LoopClock
 from modelwright.serve._queue import Job
 from modelwright.serve._recording import Origin, Recorder
 from modelwright.serve._rollout import Slot
@@ -92,6 +93,7 @@ class Service:
         self.recorder = Recorder(settings.traffic, settings.traffic_bytes, self.metrics)
         self._encoders = ThreadPoolExecutor(max(2, cores()), thread_name_prefix="encode")
         self._comparing: set[asyncio.Task[None]] = set()
+        self._clock: LoopClock | None = None
         self._turns = Turns()
         self.slots = {
             name: Slot(self.served(one)) for name, one in zip(names, bundles, strict=True)
@@ -257,7 +259,7 @@ class Service:
                 features = await self._encode(model, inputs, call.size)
                 call.stages.note("tokenise", began)
                 stay.add(0, sum(map(length_of, features)), sum(map(_pixel_bytes, features)))
-                deadline = call.began + self._seconds(model, call)
+                deadline = call.began - self._unseen() + self._seconds(model, call)
                 job = _job(features, len(inputs), call.caller, deadline)
                 job.vectors = request.vectors
                 return await self._answers(model, job, call)
@@ -279,8 +281,10 @@ class Service:
         """Queue a job and wait: for the answers, the deadline, or that the caller leaves."""
         watch = _Watch(job, call.gone, self._seconds(model, call))
         try:
-            model.submit(job)
-            return await job.answer
+            expected = model.submit(job, self._unseen())
+            answers = await job.answer
+            model.pace.note(expected, time.monotonic())
+            return answers
         finally:
             call.stages.note("queue", job.arrived, job.taken)
             if job.taken:
@@ -288,6 +292,13 @@ class Service:
             watch.stop()
             if not job.dead and job.left:
                 model.drop(job)
+
+    def _unseen(self) -> float:
+        """Seconds that a request waited for the event loop before it was seen: the loop comes round
+        to read it, and once more to begin with it."""
+        if self._clock is None:
+            self._clock = LoopClock(asyncio.get_running_loop())
+        return 2 * self._clock.turn
 
     def _seconds(self, model: ServedModel, call: Call) -> float:
         """In which a request is answered."""
@@ -309,6 +320,8 @@ class Service:
                 model.close(timeout)
         self.recorder.close()
         self._encoders.shutdown(wait=False, cancel_futures=True)
+        if self._clock is not None:
+            self._clock.stop()
 
 
 @final

@@ -15,7 +15,7 @@ BENCH = Path(__file__).parents[2] / "bench"
 KEYS = {"what", "value", "unit", "peer", "peer_value", "ratio", "at_least", "aim"}
 PROGRAMS = (
     "training.py", "startup.py", "quality.py", "compression.py", "serving.py", "soak.py", "fuzz.py",
-    "clients.py", "watching.py",
+    "clients.py", "watching.py", "scaling.py",
 )  # fmt: skip
 
 

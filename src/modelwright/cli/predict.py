@@ -4,6 +4,9 @@ With --file every row comes back in order with its own columns and the answer's;
 be used go to OUT.rejected.jsonl with the reason (exit 2 when that is all of them). A killed run goes
 on with the same command.
 
+A folder or a pattern in quotes gives one output for each file, by its name in the folder --out;
+finished ones are not made again. --executor ray takes all cores of this machine, or of RAY_ADDRESS.
+
 `mw predict BUNDLE "my card is lost"`, or `mw predict BUNDLE --file in.csv --out out.csv`
 """
 
@@ -24,9 +27,14 @@ def command(
         list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts, or paths of images.")
     ] = None,
     file: Annotated[
-        str | None, typer.Option(help="csv, tsv, jsonl, txt or parquet, also .gz; - is stdin.")
+        str | None,
+        typer.Option(
+            help="csv, tsv, jsonl, txt or parquet, also .gz; - is stdin; a folder or 'a/*.csv'."
+        ),
     ] = None,
-    out: Annotated[str, typer.Option(help="Where the rows go; - is stdout.")] = "-",
+    out: Annotated[
+        str, typer.Option(help="Where the rows go; - is stdout; a folder for many files.")
+    ] = "-",
     variant: Annotated[str | None, typer.Option(help="Another variant than the default.")] = None,
     column: Annotated[
         list[str] | None,
@@ -35,14 +43,23 @@ def command(
     format: Annotated[
         str | None, typer.Option(help="The file's format where its name does not tell.")
     ] = None,
+    executor: Annotated[
+        str, typer.Option(help="Of many files: local, one after another, or ray, all at once.")
+    ] = "local",
     as_json: Annotated[
         bool, typer.Option("--json", "--json", help="Answers or totals as JSON.")
     ] = False,
 ) -> Answer | int:
     """Predict texts or a file."""
     _check_arguments(texts, file, format)
+    _check_executor(executor, file)
     from modelwright.engines import Bundle
+    from modelwright.engines._many import Work, is_many
+    from modelwright.engines._streaming import Options
 
+    if file and (executor != "local" or is_many(file)):
+        work = Work(str(bundle), variant, Options(tuple(column or ()), format))
+        return _answer_files(work, file, out, executor, as_json)
     opened = Bundle.open(bundle, variant=variant)
     try:
         if texts:
@@ -78,6 +95,26 @@ def _check_arguments(texts: list[str] | None, file: str | None, format: str | No
             f"there is no format `{format}`",
             expected=", ".join(formats),
             fix=did_you_mean(format, formats),
+        )
+
+
+def _check_executor(executor: str, file: str | None) -> None:
+    from modelwright.errors import UserError, did_you_mean
+
+    known = ("local", "ray")
+    if executor not in known:
+        raise UserError(
+            "MW-805",
+            f"there is no executor `{executor}`",
+            expected=", ".join(known),
+            fix=did_you_mean(executor, known),
+        )
+    if executor != "local" and file in (None, "-"):
+        raise UserError(
+            "MW-805",
+            f"--executor {executor} was given without files",
+            expected="a folder, a pattern or a file",
+            fix="mw predict BUNDLE --file 'july/*.csv' --executor ray --out answers",
         )
 
 
@@ -153,3 +190,37 @@ def _answer_file(
         if totals.rejected_file:
             say(f"rejected rows with their reasons: {totals.rejected_file}")
     return 0 if totals.predicted or not totals.rows else 2
+
+
+def _answer_files(work: Any, file: str, out: str, executor: str, as_json: bool) -> int:
+    from modelwright.engines._many import planned, predict_files
+    from modelwright.errors import UserError
+    from modelwright.runtime.libraries import require_all
+    from modelwright.runtime.progress import say
+
+    if executor == "ray":
+        require_all({"ray": "ray"})
+    done = predict_files(work, planned(file, out, work.options.format), executor)
+    totals = [one.totals for one in done if one.totals is not None]
+    rows, predicted, rejected = (
+        sum(getattr(one, name) for one in totals) for name in ("rows", "predicted", "rejected")
+    )
+    if as_json:
+        files = [
+            {"file": one.source, "before": one.again, "problem": one.problem or None}
+            | (one.totals.as_dict() if one.totals else {})
+            for one in done
+        ]
+        sums = {"in": rows, "predicted": predicted, "rejected": rejected}
+        print_json({"files": files, **sums, "out": out})
+    said = f"{rows:,} in, {predicted:,} predicted, {rejected:,} rejected"
+    say(f"{len(totals):,} of {len(done):,} files: {said}; {out}")
+    if failed := [one for one in done if one.totals is None]:
+        raise UserError(
+            "MW-649",
+            f"{len(failed):,} of {len(done):,} files could not be predicted:\n"
+            + "\n".join(f"{one.source}: {one.problem}" for one in failed[:10]),
+            expected="every file predicted",
+            fix="repair these files, then the same command; the others are not done again",
+        )
+    return 0 if predicted or not rows else 2

@@ -1,0 +1,163 @@
+"""A Ray cluster: a config file of Ray Serve whose replicas are started and ended by load.
+
+    mw deploy BUNDLE --target ray -o cluster
+    cd cluster && sh make-secrets.sh && pip install -r requirements.txt
+    serve run --working-dir . serve.yaml
+
+Ray counts the requests in flight, and keeps as many replicas as the policy wants for them. The bundle
+and the hashes of the keys travel to each machine with the folder.
+"""
+
+from __future__ import annotations
+
+import math
+from importlib import metadata
+from typing import Any, final
+
+from pydantic import BaseModel, ConfigDict
+
+from modelwright.deploy.imaging import SECRETS, Files, bundle_files, library_files
+from modelwright.deploy.ordering import PORT, Order
+from modelwright.deploy.targets import Target
+from modelwright.deploy.yamltext import Noted, text
+from modelwright.runtime.libraries import missing
+
+VERSION = 1
+REQUIRES = {"ray": "ray"}
+
+APPLICATION = "modelwright.serve.ray_app:build"
+DEPLOYMENT = "Model"
+LOOK_BACK_SECONDS = (15.0, 30.0)
+"""Over how long requests in flight are averaged, at least and at most; replicas tell every 10 s."""
+
+
+class Config(BaseModel):
+    """No options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@final
+class Ray(Target):
+    """See the module."""
+
+    def files(self, order: Order) -> Files:
+        libraries = library_files(order)
+        return {
+            **libraries,
+            **bundle_files(order),
+            "requirements.txt": f"ray[serve]=={_version()}\n{libraries['requirements.txt']}",
+            "serve.yaml": config(order),
+            "make-secrets.sh": SECRETS,
+            # the hashes of the keys travel with the folder, for Ray leaves out what git ignores
+            ".gitignore": "secrets/*.key\n",
+        }
+
+    def commands(self, order: Order) -> list[tuple[str, str]]:
+        return [
+            ("Make the keys of the service.", "sh make-secrets.sh"),
+            (
+                "Install the libraries, on each machine of the cluster.",
+                "python -m pip install -r requirements.txt",
+            ),
+            (
+                "Start it, on this machine or, after `ray start`, on the cluster that it is part of.",
+                "serve run --working-dir . serve.yaml",
+            ),
+        ]
+
+    def notes(self, order: Order) -> str:
+        return f"""
+Then `curl -H "authorization: Bearer $(cat secrets/predict.key)" localhost:{PORT}/v1/models`.
+
+- `serve status` tells the replicas, `serve shutdown` ends it.
+- A new bundle, or another key: `serve shutdown`, then the last command. Without a pause: put the
+  bundle under a new path that all machines have, name that path as `bundle` in serve.yaml, and give
+  `serve deploy serve.yaml`; Ray starts new replicas before it ends old ones.
+- `/metrics` tells of the replica that happens to answer; Ray has metrics of all of them.
+- Whoever reaches Ray's own ports (6379, 8265, 10001 and those of its workers) with its token runs
+  programs there: keep them in a network of the cluster's machines. Callers need {PORT} alone.
+- `RAY_USAGE_STATS_ENABLED=0` keeps Ray from reporting to its makers.
+{_recording(order)}"""
+
+
+def _recording(order: Order) -> str:
+    if not order.records:
+        return ""
+    return (
+        f"- Requests are recorded in {_traffic(order)}: make it on each machine, for Ray's user.\n"
+    )
+
+
+def _traffic(order: Order) -> str:
+    """Beyond the folder that travels, of which Ray keeps a copy only as long as it is used."""
+    return f"/var/lib/modelwright/{order.name}"
+
+
+def config(order: Order) -> str:
+    """serve.yaml, as Ray Serve's `ServeDeploySchema` has it."""
+    document = {
+        "proxy_location": "EveryNode",
+        "http_options": {"host": "0.0.0.0", "port": PORT},
+        "applications": [
+            {
+                "name": order.name,
+                "route_prefix": "/",
+                "import_path": APPLICATION,
+                "args": _arguments(order),
+                "deployments": [_deployment(order)],
+            }
+        ],
+    }
+    return text(document, order.sizing.head)
+
+
+def _arguments(order: Order) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "bundle": "bundle",
+        "variant": order.variant,
+        "keys": "secrets/service/keys.json",
+        "threads": order.capacity.cores,
+    }
+    return given | ({"traffic": _traffic(order)} if order.records else {})
+
+
+def _deployment(order: Order) -> dict[str, Any]:
+    sizing, policy = order.sizing, order.policy
+    target = sizing.in_flight.value
+    look_back = min(max(policy.up_seconds, LOOK_BACK_SECONDS[0]), LOOK_BACK_SECONDS[1])
+    return {
+        "name": DEPLOYMENT,
+        "max_ongoing_requests": Noted(
+            2 * target, f"2 x {target} wanted: what a replica takes on while others start"
+        ),
+        "autoscaling_config": {
+            "min_replicas": Noted(sizing.least.value, sizing.least.why),
+            "initial_replicas": sizing.least.value,
+            "max_replicas": Noted(sizing.most.value, sizing.most.why),
+            "target_ongoing_requests": Noted(target, sizing.in_flight.why),
+            "upscale_delay_s": Noted(
+                float(policy.up_seconds), "that more must have been wanted: the policy's"
+            ),
+            "downscale_delay_s": Noted(
+                float(policy.down_seconds), "that fewer must have been wanted: the policy's"
+            ),
+            "look_back_period_s": float(math.ceil(look_back)),
+        },
+        "graceful_shutdown_timeout_s": Noted(
+            float(sizing.stop_seconds.value), sizing.stop_seconds.why
+        ),
+        "health_check_period_s": 10.0,
+        "health_check_timeout_s": 30.0,
+        "ray_actor_options": {
+            "num_cpus": Noted(sizing.cores.value, sizing.cores.why),
+            "memory": Noted(sizing.reserved_mb.value * 1024**2, sizing.reserved_mb.why),
+        },
+    }
+
+
+def _version() -> str:
+    try:
+        return metadata.version("ray")
+    except metadata.PackageNotFoundError:
+        raise missing("ray", "ray") from None

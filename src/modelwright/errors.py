@@ -76,6 +76,11 @@ CODES: dict[str, str] = {
     "MW-631": "The address is no webhook that alerts can be sent to.",
     # 64x: scaling, simulated or real, and many files
     "MW-640": "The trace of traffic is not known or cannot be read.",
+    "MW-645": "No file matches what is to be predicted.",
+    "MW-646": "The outputs of many files need a folder.",
+    "MW-647": "The application of Ray Serve was given wrong arguments.",
+    "MW-648": "Two files would have one output.",
+    "MW-649": "Some of many files could not be predicted.",
     # 65x: the registry, and renewing a model
     "MW-650": "The registry holds no such model, version or stage, or a name that cannot be one.",
     "MW-651": "A bundle of the registry is not signed as asked, or the key cannot be used.",
@@ -85,11 +90,6 @@ CODES: dict[str, str] = {
     "MW-655": "The renewed model is not shown to be good enough; the old one stays.",
     "MW-656": "The service did not take the new model, or took it back.",
     "MW-657": "The listener for alerts cannot be started as asked.",
-    "MW-645": "No file matches what is to be predicted.",
-    "MW-646": "The outputs of many files need a folder.",
-    "MW-647": "The application of Ray Serve was given wrong arguments.",
-    "MW-648": "Two files would have one output.",
-    "MW-649": "Some of many files could not be predicted.",
     # 7xx: the service
     "MW-701": "The request body is malformed.",
     "MW-702": "The request's shape is wrong; the error names the field.",

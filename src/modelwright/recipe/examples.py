@@ -172,6 +172,26 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "mw deploy BUNDLE --target prometheus --webhook http://localhost:9094/alerts",
     ),
     "MW-640": ("mw simulate BUNDLE --trace wav", "mw simulate BUNDLE --trace wave"),
+    "MW-645": (
+        "mw predict BUNDLE --file 'july/*.cvs' --out answers",
+        "mw predict BUNDLE --file 'july/*.csv' --out answers",
+    ),
+    "MW-646": (
+        "mw predict BUNDLE --file july/ --out answers.csv      # a file",
+        "mw predict BUNDLE --file july/ --out answers          # a folder",
+    ),
+    "MW-647": (
+        "args: {bundel: bundle}        # of the application in serve.yaml",
+        "args: {bundle: bundle}        # mw deploy BUNDLE --target ray -o DIR writes it",
+    ),
+    "MW-648": (
+        "mw predict BUNDLE --file '*/rows.csv' --out answers",
+        "mw predict BUNDLE --file july/ --out answers/july      # a folder at a time",
+    ),
+    "MW-649": (
+        "one of 200 files has no column that the model reads",
+        "repair the file that the message names, then the same command: the others stay",
+    ),
     "MW-650": (
         "mw pull intent s3://models -o bundle",
         "mw pull intents@production s3://models -o bundle",
@@ -203,25 +223,6 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "MW-657": (
         "mw renew recipe.yaml --listen 9095 --host 0.0.0.0",
         "mw renew recipe.yaml --listen 9095 --host 0.0.0.0 --token-file token",
-    "MW-645": (
-        "mw predict BUNDLE --file 'july/*.cvs' --out answers",
-        "mw predict BUNDLE --file 'july/*.csv' --out answers",
-    ),
-    "MW-646": (
-        "mw predict BUNDLE --file july/ --out answers.csv      # a file",
-        "mw predict BUNDLE --file july/ --out answers          # a folder",
-    ),
-    "MW-647": (
-        "args: {bundel: bundle}        # of the application in serve.yaml",
-        "args: {bundle: bundle}        # mw deploy BUNDLE --target ray -o DIR writes it",
-    ),
-    "MW-648": (
-        "mw predict BUNDLE --file '*/rows.csv' --out answers",
-        "mw predict BUNDLE --file july/ --out answers/july      # a folder at a time",
-    ),
-    "MW-649": (
-        "one of 200 files has no column that the model reads",
-        "repair the file that the message names, then the same command: the others stay",
     ),
     "MW-701": ("{'inputs': ['hello']}        # not JSON", '{"inputs": ["hello"]}'),
     "MW-702": ('{"inputs": "hello"}', '{"inputs": ["hello"]}'),

@@ -111,7 +111,8 @@ def test_a_file_and_recorded_traffic_are_traces(tmp_path: Path) -> None:
     assert traces.find_trace(str(path), 1.0).rates.tolist() == [1, 4, 2]
     writer = TrafficWriter(tmp_path / "traffic", "requests", 1 << 20)
     times = [*range(0, 60_000, 1_000), *range(60_000, 120_000, 500), 120_000]
-    writer.add([{"time": 10**12 + at, "request_id": "r", "index": 0} for at in times])
+    rows = [{"time": 10**12 + at, "request_id": "r", "index": 0} for at in times]
+    writer.add(rows + [{**row, "index": 1} for row in rows[:30]])  # some asked two inputs at once
     writer.close()
     found = traces.find_trace(str(tmp_path / "traffic"), 1.0)
     assert found.rates.tolist() == [1.0, 2.0]

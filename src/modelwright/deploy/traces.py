@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -136,15 +137,27 @@ def from_csv(path: Path) -> Trace:
 
 
 def recorded(folder: Path) -> Trace:
-    """Requests a minute of what a service recorded, whatever the share that it kept."""
+    """Requests a minute of what a service recorded.
+
+    Where it recorded a share alone (`serve.record.share`), the curve is right and its height is not:
+    `scaled` gives it the peak that is known from elsewhere.
+    """
     from modelwright.artifacts.traffic import read_traffic
 
     table = read_traffic(folder, "requests")
+    table = table.filter(_first_inputs(table))
     moments = table["time"].cast("int64").to_numpy() / 1000 if table.num_rows else np.zeros(0)
     if len(moments) < 2 or moments.max() - moments.min() < 60:
         raise _unusable(folder, f"it holds {len(moments)} recorded requests of less than a minute")
     minutes = ((moments - moments.min()) // 60).astype(int)[: len(moments)]
     return Trace(folder.name, np.bincount(minutes)[:-1] / 60.0, 60.0)
+
+
+def _first_inputs(table: Any) -> Any:
+    """One row of each request: lists have one for each input."""
+    import pyarrow.compute as pc
+
+    return pc.equal(table["index"], 0)
 
 
 def _unusable(path: Path, why: str) -> UserError:

@@ -3,9 +3,10 @@
     .venv/bin/python bench/scaling.py --json OUT [--quick] [--bundle DIR] [--rate R]
 
 The application of `mw deploy --target ray` runs on this machine, one core a replica, with an autoscaler
-that looks back two seconds, where the files written look back 15 or more. Requests arrive at random times, R a second and then ten times as many; a latency counts from the arrival. The promise
-is met again from the second on after which none breaks it to the end. Callers, Ray's proxy and all
-replicas share the machine's cores, so that more replicas are more time slices, not more cores.
+that looks back two seconds, where the files written look back 15 or more. Requests arrive at random
+times, R a second and then ten times as many; a latency counts from the arrival. The promise is met
+again from the second on after which none breaks it to the end. Callers, Ray's proxy and all replicas
+share the machine's cores, so that more replicas are more time slices, not more cores.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_labels_for_a_foreign_topic_make_a_better_model_and_each_decision_is_rec
     assert Bundle.open(done.bundle).manifest["base"]["id"].startswith("./tiny-")
     lineage = read_json(done.folder / "data" / "lineage.json")
     assert lineage["sources"] == {"filled.csv": sum(lineage["new"].values())}
-    rows = [json.loads(one) for one in (done.folder / "data" / "test.jsonl").open(encoding="utf-8")]
+    rows = lines_of(done.folder / "data" / "test.jsonl")
     assert rows[0]["from"].startswith("test.csv:")
     assert rows[-1]["from"].startswith("filled.csv:")
     [model] = models(url)
@@ -73,8 +73,12 @@ def test_labels_for_a_foreign_topic_make_a_better_model_and_each_decision_is_rec
     except UserError as error:  # nothing is left that is worth a label
         assert error.problem.code == "MW-653"
         chosen = set()
-    learnt = [json.loads(one) for one in (done.folder / "data" / "train.jsonl").open()]
+    learnt = lines_of(done.folder / "data" / "train.jsonl")
     assert not chosen & {row["text"] for row in learnt}
+
+
+def lines_of(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

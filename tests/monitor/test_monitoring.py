@@ -229,28 +229,30 @@ def test_beside_the_service_it_tells_prometheus(
     tiny_bundle: Path, shifted: tuple[Path, Findings]
 ) -> None:
     words = [str(tiny_bundle), "--traffic", str(shifted[0]), "--every", "3600", "--port", "0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "modelwright", "monitor", *words],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        address = ""
-        for line in process.stderr:
-            if "http://" in line:
-                address = line[line.index("http://") :].strip()
-            if "alarm:" in line:
-                break
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            told = answer.read().decode()
-        scores = [line for line in told.splitlines() if line.startswith("modelwright_drift_score{")]
-        unseen = next(line for line in scores if 'signal="unseen-words"' in line)
-        assert float(unseen.rpartition(" ")[2]) > 1
-        assert 'modelwright_drift_rows{model="tiny"} 300.0' in told
-        assert 'modelwright_quality_floor{metric="accuracy",model="tiny"}' in told
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(
+        [sys.executable, "-m", "modelwright", "monitor", *words], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            told = scraped(process)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+    scores = [line for line in told.splitlines() if line.startswith("modelwright_drift_score{")]
+    unseen = next(line for line in scores if 'signal="unseen-words"' in line)
+    assert float(unseen.rpartition(" ")[2]) > 1
+    assert 'modelwright_drift_rows{model="tiny"} 300.0' in told
+    assert 'modelwright_quality_floor{metric="accuracy",model="tiny"}' in told
+
+
+def scraped(process: subprocess.Popen[str]) -> str:
+    """What Prometheus would read after the first check."""
+    assert process.stderr is not None
+    address = ""
+    for line in process.stderr:
+        if "http://" in line:
+            address = line[line.index("http://") :].strip()
+        if "alarm:" in line:
+            break
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return str(answer.read().decode())

@@ -159,6 +159,26 @@ def test_quality_below_the_test_interval_alarms(
     assert "accuracy" in run(MonitorRequest(tiny_bundle, tmp_path)).alarms
 
 
+def test_a_few_wrong_answers_alarm_nobody(
+    tiny_bundle: Path, messages: list[str], tmp_path: Path
+) -> None:
+    record(tiny_bundle, tmp_path, chosen(messages, 150))
+    tell(tmp_path, {"r0": "no such label"})
+    found = run(MonitorRequest(tiny_bundle, tmp_path))
+    assert found.live[0].rows == 1
+    assert "accuracy" not in found.alarms
+
+
+def test_true_answers_count_although_the_window_has_moved_on(
+    tiny_bundle: Path, messages: list[str], tmp_path: Path
+) -> None:
+    record(tiny_bundle, tmp_path, chosen(messages, 400))
+    tell(tmp_path, {f"r{place}": "no such label" for place in range(120)})
+    found = run(MonitorRequest(tiny_bundle, tmp_path, rows=150))
+    assert (found.rows, found.live[0].rows) == (150, 120)
+    assert "accuracy" in found.alarms
+
+
 def test_accuracy_is_estimated_without_labels(shifted: tuple[Path, Findings]) -> None:
     estimate = shifted[1].estimate
     assert estimate is not None
@@ -254,3 +274,5 @@ def test_beside_the_service_it_tells_prometheus(
     finally:
         process.kill()
         process.wait()
+        if process.stderr is not None:
+            process.stderr.close()

@@ -179,8 +179,9 @@ def _fisher(window: np.ndarray, window_rows: int, both: np.ndarray, both_rows: i
     """Two-sided p-values: of `both` rows like this among all, how many are in the window."""
     from scipy.stats import hypergeom
 
-    spread = hypergeom(both_rows, both, window_rows)
-    return np.minimum(1.0, 2 * np.minimum(spread.cdf(window), spread.sf(window - 1)))
+    spread = (both_rows, both, window_rows)
+    below, above = hypergeom.cdf(window, *spread), hypergeom.sf(window - 1, *spread)
+    return np.minimum(1.0, 2 * np.minimum(below, above))
 
 
 def _homogeneity(mine: np.ndarray, theirs: np.ndarray) -> float:

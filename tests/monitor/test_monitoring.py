@@ -135,6 +135,9 @@ def test_answers_alone_are_enough_where_inputs_may_not_be_kept(
     length = next(one for one in found.signals if one.name == "length")
     assert length.moved is None
     assert "serve.record.inputs" in length.missing
+    shown = page(found)
+    assert "not compared: inputs are not recorded" in shown
+    assert "未比较:未记录输入" in shown
 
 
 def test_feedback_tells_the_quality_with_its_interval(

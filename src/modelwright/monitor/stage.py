@@ -37,6 +37,12 @@ MOST_VECTORS = 2_000
 EXAMPLES, LONGEST = 5, 200
 MOST_TOLD, MOST_SEARCHED = 20_000, 200_000
 """True answers, and recorded ones among which theirs are looked for: they come late."""
+MISSING = {
+    "input": "inputs are not recorded (serve.record.inputs)",
+    "vectors": "inputs are not recorded, or the variant gives no vectors",
+    "answer": "no answer has it",
+}
+"""Why rows of a window don't have what a signal needs."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ class Found:
         missing: why there was none, "" where there was.
         examples: inputs where it differs most.
         shares: rows of the reference and of the window, by category or from edge to edge.
+        ordered: whether they go from edge to edge.
     """
 
     name: str
@@ -87,6 +94,7 @@ class Found:
     missing: str
     examples: tuple[str, ...]
     shares: tuple[tuple[str, float, float], ...]
+    ordered: bool = False
 
     @property
     def alarms(self) -> bool:
@@ -283,12 +291,7 @@ def _looked(
     sample, reference, alpha = beside
     mine = reference.sketches[name]
     if not window.rows:
-        why = {
-            "input": "inputs are not recorded (serve.record.inputs)",
-            "vectors": "inputs are not recorded, or the variant gives no vectors",
-            "answer": "no answer has it",
-        }[signal.needs]
-        return Found(name, signal.title, 0, 0.0, None, why, (), ())
+        return Found(name, signal.title, 0, 0.0, None, MISSING[signal.needs], (), ())
     moved: Moved = mine.moved(window)  # type: ignore[arg-type]
     reached = score(moved.p, alpha)
     examples: list[str] = []
@@ -298,4 +301,7 @@ def _looked(
         distinct = dict.fromkeys(text for text in texts if text)
         examples = [text[:LONGEST] for text in list(distinct)[:EXAMPLES]]
     shares = tuple(mine.beside(window))  # type: ignore[arg-type]
-    return Found(name, signal.title, window.rows, reached, moved, "", tuple(examples), shares)
+    return Found(
+        name, signal.title, window.rows, reached, moved, "", tuple(examples), shares,
+        isinstance(mine, Ordered),
+    )  # fmt: skip

@@ -354,7 +354,10 @@ def _signals_can_be_looked_at(facts: Facts) -> Iterator[Finding]:
                 f"one of {', '.join(known)}",
                 did_you_mean(name, known),
             )
-        elif facts.task and plugs.load("signal", name).cls.modality not in ("", facts.task.modality):
+        elif facts.task and plugs.load("signal", name).cls.modality not in (
+            "",
+            facts.task.modality,
+        ):
             yield _conflict(
                 ("monitor", "signals", index),
                 f"`{name}` looks at other inputs than {facts.recipe.task.name} has",

@@ -135,6 +135,9 @@ def test_answers_alone_are_enough_where_inputs_may_not_be_kept(
     length = next(one for one in found.signals if one.name == "length")
     assert length.moved is None
     assert "serve.record.inputs" in length.missing
+    shown = page(found)
+    assert "not compared: inputs are not recorded" in shown
+    assert "未比较:未记录输入" in shown
 
 
 def test_feedback_tells_the_quality_with_its_interval(
@@ -157,6 +160,26 @@ def test_quality_below_the_test_interval_alarms(
     record(tiny_bundle, tmp_path, chosen(messages, 150))
     tell(tmp_path, {f"r{place}": "no such label" for place in range(150)})
     assert "accuracy" in run(MonitorRequest(tiny_bundle, tmp_path)).alarms
+
+
+def test_a_few_wrong_answers_alarm_nobody(
+    tiny_bundle: Path, messages: list[str], tmp_path: Path
+) -> None:
+    record(tiny_bundle, tmp_path, chosen(messages, 150))
+    tell(tmp_path, {"r0": "no such label"})
+    found = run(MonitorRequest(tiny_bundle, tmp_path))
+    assert found.live[0].rows == 1
+    assert "accuracy" not in found.alarms
+
+
+def test_true_answers_count_although_the_window_has_moved_on(
+    tiny_bundle: Path, messages: list[str], tmp_path: Path
+) -> None:
+    record(tiny_bundle, tmp_path, chosen(messages, 400))
+    tell(tmp_path, {f"r{place}": "no such label" for place in range(120)})
+    found = run(MonitorRequest(tiny_bundle, tmp_path, rows=150))
+    assert (found.rows, found.live[0].rows) == (150, 120)
+    assert "accuracy" in found.alarms
 
 
 def test_accuracy_is_estimated_without_labels(shifted: tuple[Path, Findings]) -> None:

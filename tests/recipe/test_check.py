@@ -155,6 +155,9 @@ ONE_MISTAKE = [
         "did you mean `threshold`?",
     ),
     (_minimal(evaluate="{suites: [qualty]}"), "MW-105", 4, "did you mean `quality`?"),
+    (_minimal(monitor="{signals: [lenght]}"), "MW-105", 4, "did you mean `length`?"),
+    (_minimal(monitor="{signals: [brightness]}"), "MW-106", 4, "delete it"),
+    (_minimal(monitor="{signals: []}"), "MW-106", 4, "delete the line"),
     (_minimal(package="{formats: [onxx]}"), "MW-105", 4, "did you mean `onnx`?"),
     # stages, files, variables
     (_minimal(pretrain="{objective: mlm}"), "MW-110", 4, "delete the section `pretrain`"),

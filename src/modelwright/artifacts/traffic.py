@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -62,7 +62,13 @@ def read_traffic(folder: Path, kind: Kind) -> pa.Table:
 
 
 def read_latest(
-    folder: Path, kind: Kind, rows: int, since: float = 0.0, model: str | None = None
+    folder: Path,
+    kind: Kind,
+    rows: int,
+    since: float = 0.0,
+    model: str | None = None,
+    *,
+    columns: Sequence[str] = (),
 ) -> pa.Table:
     """The last rows of a kind, oldest first; a file that cannot be read is passed over, and told.
 
@@ -72,15 +78,18 @@ def read_latest(
         rows: at most.
         since: seconds since 1970 from which rows count.
         model: its rows alone.
+        columns: that are read, `time` and `model` among them; all where none is named.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    found, count = [schema(kind).empty_table()], 0
+    wide = schema(kind)
+    form = pa.schema([wide.field(name) for name in columns]) if columns else wide
+    found, count = [form.empty_table()], 0
     for path in reversed(_files(folder, kind)):
         try:
-            table = pq.read_table(path, schema=schema(kind))
+            table = pq.read_table(path, schema=wide, columns=form.names)
         except (OSError, ValueError, pa.ArrowException) as error:
             _LOG.warning("%s is passed over: %s", path.name, error)
             continue
@@ -94,6 +103,15 @@ def read_latest(
             break
     whole = pa.concat_tables(found).sort_by("time")
     return whole.slice(max(0, whole.num_rows - rows))
+
+
+def answered(requests: pa.Table, request_ids: Iterable[str]) -> pa.Table:
+    """The rows of these requests."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(sorted(request_ids), pa.string())
+    return requests.filter(pc.is_in(requests["request_id"], value_set=wanted))
 
 
 def _files(folder: Path, kind: Kind) -> list[Path]:

@@ -37,6 +37,11 @@ _FREQUENT = {
     "nl": "het een en is niet ik van dat de op te met voor zijn je maar ook",
 }
 _WORDS = {language: frozenset(words.split()) for language, words in _FREQUENT.items()}
+_SPOKEN = {
+    word: tuple(name for name, known in _WORDS.items() if word in known)
+    for word in frozenset().union(*_WORDS.values())
+}
+"""The languages in which a word is frequent."""
 _WORD = re.compile(r"[^\W\d_]+")
 _KANA_SHARE = 0.1
 _HAN_SHARE = 0.3
@@ -85,13 +90,19 @@ def language_of(text: str) -> str:
 
     Wrong now and then; good enough to see that many texts change together.
     """
-    shares = script_shares([text])
-    if not shares:
+    if not text.isascii():
+        shares = script_shares([text])
+        if not shares:
+            return ""
+        if next(iter(shares)) != "latin" or shares.get("han", 0) > _HAN_SHARE:
+            return main_language([text])[0]
+    elif not any(map(str.isalpha, text)):
         return ""
-    if next(iter(shares)) != "latin" or shares.get("han", 0) > _HAN_SHARE:
-        return main_language([text])[0]
     found = Counter(_WORD.findall(text[:2000].lower()))
-    scores = {name: sum(found[word] for word in frequent) for name, frequent in _WORDS.items()}
+    scores = dict.fromkeys(_WORDS, 0)
+    for word, count in found.items():
+        for name in _SPOKEN.get(word, ()):
+            scores[name] += count
     best = max(scores, key=lambda name: (scores[name], name == "en"))
     return best if scores[best] else "latin"
 

@@ -28,7 +28,9 @@ svg { width: 100%; height: 84px; display: block } .mine { fill: var(--mine) }
 blockquote { margin: .3rem 0; padding-left: .7rem; border-left: 3px solid var(--bad);
   overflow-wrap: anywhere } table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0;
   text-align: left; font-variant-numeric: tabular-nums }
-button { font: inherit } html:lang(en) .zh, html:lang(zh) .en { display: none }
+.wide { overflow-x: auto } td, th { white-space: nowrap }
+.axis { display: flex; justify-content: space-between; gap: 1rem; font-size: .8rem; opacity: .75;
+  overflow-wrap: anywhere } button { font: inherit } html:lang(en) .zh, html:lang(zh) .en { display: none }
 """
 _SCRIPT = """
 const page = document.documentElement
@@ -100,7 +102,14 @@ def _qualities(found: Findings) -> str:
         for pair in (("Metric", "指标"), ("By", "来源"), ("Value", "值"), ("95%", "95% 区间"),
                      ("Rows", "行数"), ("Floor", "下限"))
     )  # fmt: skip
-    return f"<h2>{_both('Quality', '质量')}</h2><table><tr>{heads}</tr>{''.join(rows)}</table>"
+    table = f"<table><tr>{heads}</tr>{''.join(rows)}</table>"
+    note = _both(
+        "Estimated: how often answers of the same scores were right on the test rows. It holds while "
+        "scores mean what they meant there; the interval includes what tenths of the test rows were off.",
+        "估计值:测试数据中同样置信度的回答的正确率。前提是置信度的含义不变;区间包含在测试数据各十分位上测得的偏差。",
+    )
+    said = f'<p class="note">{note}</p>' if found.estimate is not None else ""
+    return f'<h2>{_both("Quality", "质量")}</h2><div class="wide">{table}</div>{said}'
 
 
 def _quality(one: Quality, by: str) -> str:
@@ -119,8 +128,20 @@ def _signal(one: Found) -> str:
     said = _both(escape(sentence(one)), escape(sentence_zh(one)))
     return (
         f"<article><h3><span>{_both(english, chinese)} <small>{escape(one.name)}</small></span>"
-        f"{score}</h3><p>{said}</p>{_bars(one.shares)}{examples}</article>"
+        f"{score}</h3><p>{said}</p>{_bars(one.shares)}{_axis(one)}{examples}</article>"
     )
+
+
+def _axis(one: Found) -> str:
+    """From where to where the bars go, or the categories that differ most."""
+    if not one.shares:
+        return ""
+    if one.ordered:
+        told = [one.shares[at][0] for at in (0, len(one.shares) // 2, -1)]
+        told = [place.replace("-inf", "…") for place in dict.fromkeys(told)]
+    else:
+        told = [f"{name} {mine:.1%} → {theirs:.1%}" for name, mine, theirs in one.shares[:3]]
+    return f'<div class="axis">{"".join(f"<span>{escape(place)}</span>" for place in told)}</div>'
 
 
 def _bars(shares: Sequence[tuple[str, float, float]]) -> str:

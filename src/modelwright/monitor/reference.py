@@ -21,6 +21,7 @@ from modelwright import plugs
 from modelwright.engines._bundle import unit
 from modelwright.errors import UserError
 from modelwright.monitor.answers import score_of
+from modelwright.monitor.reliability import reliability
 from modelwright.monitor.sample import Known, Sample, text_of
 from modelwright.monitor.signals import Signal
 from modelwright.monitor.sketches import Categories, Ordered
@@ -31,7 +32,6 @@ SCHEMA = 1
 CENTRES, MOST_VECTORS = 64, 2_000
 """Centres at most, and rows whose vectors they are made of."""
 LEAST_OF_CENTRE = 10
-SCORE_EDGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 0.99)
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,15 @@ class Reference:
         variant: that answered them.
         known: of training.
         sketches: by signal; those of the signal's present version alone.
-        reliability: `{"rows": [B], "right": [B]}` between SCORE_EDGES; None where answers have
-            no score or are neither right nor wrong.
+        reliability: see reliability.py; None where answers have no score or are neither right nor
+            wrong.
     """
 
     rows: int
     variant: str
     known: Known
     sketches: dict[str, Ordered | Categories]
-    reliability: dict[str, list[int]] | None
+    reliability: dict[str, Any] | None
 
 
 def signals(modality: str) -> dict[str, Signal]:
@@ -96,7 +96,9 @@ def sketch(
         "rows": len(inputs),
         "signals": found,
         "known": known.as_dict(),
-        "reliability": _reliability(answers, right),
+        "reliability": reliability(
+            np.array([score_of(answer) for answer in answers]), right, sample.nearest[1]
+        ),
     }
 
 
@@ -133,20 +135,6 @@ def _centres(vectors: np.ndarray | None, seed: int) -> np.ndarray:
     count = min(CENTRES, len(vectors) // LEAST_OF_CENTRE)
     found = KMeans(count, n_init="auto", random_state=seed).fit(vectors).cluster_centers_
     return unit(found).astype(np.float32)
-
-
-def _reliability(
-    answers: Sequence[dict[str, Any]], right: np.ndarray | None
-) -> dict[str, list[int]] | None:
-    scores = np.array([score_of(answer) for answer in answers])
-    if right is None or not len(scores) or np.isnan(scores).any():
-        return None
-    places = np.searchsorted(SCORE_EDGES, scores, side="right")
-    bins = len(SCORE_EDGES) + 1
-    return {
-        "rows": np.bincount(places, minlength=bins).tolist(),
-        "right": np.bincount(places, weights=right, minlength=bins).astype(int).tolist(),
-    }
 
 
 def open_reference(folder: Path, modality: str) -> Reference:

@@ -20,6 +20,8 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
 MOST_CATEGORIES = 1_000
 REST = "…"
 """Categories beyond the most frequent ones."""
+LEAST_EDGE = 1e-9
+"""An edge that parts 0 from all above it."""
 LEAST_EXPECTED = 5.0
 """Rows of a category below which it joins the others in the test over all of them."""
 
@@ -104,11 +106,16 @@ class Ordered:
         for start in range(first, last + 1, step):
             low = self.edges[start - 1] if start else -np.inf
             mine, theirs = shares[:, start : start + step].sum(axis=1)
-            found.append((f"{low:.3g}", float(mine), float(theirs)))
+            found.append((edge_name(low), float(mine), float(theirs)))
         return found
 
     def as_dict(self) -> dict[str, Any]:
         return {"counts": self.counts}
+
+
+def edge_name(edge: float) -> str:
+    """An edge to be read; the least one above nothing is just that."""
+    return "> 0" if 0 < edge <= LEAST_EDGE else f"{edge:.4g}"
 
 
 def _cuts(above: np.ndarray) -> list[int]:
@@ -179,8 +186,9 @@ def _fisher(window: np.ndarray, window_rows: int, both: np.ndarray, both_rows: i
     """Two-sided p-values: of `both` rows like this among all, how many are in the window."""
     from scipy.stats import hypergeom
 
-    spread = hypergeom(both_rows, both, window_rows)
-    return np.minimum(1.0, 2 * np.minimum(spread.cdf(window), spread.sf(window - 1)))
+    spread = (both_rows, both, window_rows)
+    below, above = hypergeom.cdf(window, *spread), hypergeom.sf(window - 1, *spread)
+    return np.minimum(1.0, 2 * np.minimum(below, above))
 
 
 def _homogeneity(mine: np.ndarray, theirs: np.ndarray) -> float:

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.artifacts.bundle import read_bundle
-from modelwright.artifacts.traffic import read_latest
+from modelwright.artifacts.traffic import answered, read_latest
 from modelwright.encoders.image import from_base64
 from modelwright.errors import UserError
-from modelwright.monitor.quality import Quality, estimated, live
+from modelwright.monitor.quality import Limits, Quality, estimated, live, told_of
 from modelwright.monitor.reference import Reference, open_reference, signals, vectors_of
 from modelwright.monitor.sample import Sample, answer_of, text_of
 from modelwright.monitor.signals import Signal
-from modelwright.monitor.sketches import Moved, score
+from modelwright.monitor.sketches import Categories, Moved, Ordered, score
 
 if TYPE_CHECKING:
     from modelwright.engines import Bundle
@@ -35,7 +35,14 @@ LEAST_ROWS = 100
 """Below which nothing is said about a window."""
 MOST_VECTORS = 2_000
 EXAMPLES, LONGEST = 5, 200
-MOST_FEEDBACK = 100_000
+MOST_TOLD, MOST_SEARCHED = 20_000, 200_000
+"""True answers, and recorded ones among which theirs are looked for: they come late."""
+MISSING = {
+    "input": "inputs are not recorded (serve.record.inputs)",
+    "vectors": "inputs are not recorded, or the variant gives no vectors",
+    "answer": "no answer has it",
+}
+"""Why rows of a window don't have what a signal needs."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Found:
         missing: why there was none, "" where there was.
         examples: inputs where it differs most.
         shares: rows of the reference and of the window, by category or from edge to edge.
+        ordered: whether they go from edge to edge.
     """
 
     name: str
@@ -86,6 +94,7 @@ class Found:
     missing: str
     examples: tuple[str, ...]
     shares: tuple[tuple[str, float, float], ...]
+    ordered: bool = False
 
     @property
     def alarms(self) -> bool:
@@ -152,7 +161,6 @@ def run(request: MonitorRequest, opened: Bundle | None = None) -> Findings:
     finally:
         if mine is not None and opened is None:
             mine.close()
-    feedback = read_latest(request.traffic, "feedback", MOST_FEEDBACK, request.since).to_pylist()
     found, alpha = examine(sample, reference, request)
     return Findings(
         model=manifest["name"],
@@ -162,9 +170,27 @@ def run(request: MonitorRequest, opened: Bundle | None = None) -> Findings:
         end=rows[-1]["time"].timestamp(),
         alpha=alpha,
         signals=found,
-        live=tuple(live(manifest, rows, feedback, request.tolerance)),
+        live=tuple(_live(request, manifest, alpha)),
         estimate=estimated(manifest, reference.reliability, sample.answers, request.tolerance),
     )
+
+
+def _live(request: MonitorRequest, manifest: Mapping[str, Any], alpha: float) -> list[Quality]:
+    """By feedback; answers that are older than the window count, too."""
+    kept = read_latest(request.traffic, "feedback", MOST_TOLD, request.since)
+    told = told_of(kept.to_pylist())
+    if not told:
+        return []
+    among = read_latest(
+        request.traffic, "requests", MOST_SEARCHED, 0.0, manifest["name"],
+        columns=("time", "request_id", "index", "model", "version", "prediction"),
+    )  # fmt: skip
+    answers = {
+        (row["request_id"], row["index"]): answer_of(row["prediction"])
+        for row in answered(among, {place[0] for place in told}).to_pylist()
+        if row["version"] == manifest["version"]
+    }
+    return live(manifest, answers, told, Limits(request.tolerance, alpha, request.rows))
 
 
 def rows_of(request: MonitorRequest, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -236,26 +262,36 @@ def examine(
         for name, signal in signals("image" if _pictures(reference) else "text").items()
         if name in reference.sketches and name in (request.signals or reference.sketches)
     }
-    checks = max(1.0, DAY_S / max(1.0, request.every))
-    alpha = request.false_alarms / (checks * max(1, len(wanted)))
-    found = [_looked(name, one, sample, reference, alpha) for name, one in wanted.items()]
+    counted = {name: (one, one.values(sample)) for name, one in wanted.items()}
+    windows = {name: one.sketch(values) for name, (one, values) in counted.items()}
+    alpha = limit(request, sum(window.rows > 0 for window in windows.values()))
+    found = [
+        _looked(name, *counted[name], windows[name], (sample, reference, alpha)) for name in wanted
+    ]
     return tuple(sorted(found, key=lambda one: (-one.score, one.name))), alpha
+
+
+def limit(request: MonitorRequest, compared: int) -> float:
+    """The p-value below which one of so many signals alarms; quality by feedback is one more."""
+    checks = max(1.0, DAY_S / max(1.0, request.every))
+    return request.false_alarms / (checks * (compared + 1))
 
 
 def _pictures(reference: Reference) -> bool:
     return "brightness" in reference.sketches
 
 
-def _looked(name: str, signal: Signal, sample: Sample, reference: Reference, alpha: float) -> Found:
-    values = signal.values(sample)
-    mine, window = reference.sketches[name], signal.sketch(values)
+def _looked(
+    name: str,
+    signal: Signal,
+    values: Any,
+    window: Ordered | Categories,
+    beside: tuple[Sample, Reference, float],
+) -> Found:
+    sample, reference, alpha = beside
+    mine = reference.sketches[name]
     if not window.rows:
-        why = {
-            "input": "inputs are not recorded (serve.record.inputs)",
-            "vectors": "inputs are not recorded, or the variant gives no vectors",
-            "answer": "no answer has it",
-        }[signal.needs]
-        return Found(name, signal.title, 0, 0.0, None, why, (), ())
+        return Found(name, signal.title, 0, 0.0, None, MISSING[signal.needs], (), ())
     moved: Moved = mine.moved(window)  # type: ignore[arg-type]
     reached = score(moved.p, alpha)
     examples: list[str] = []
@@ -265,4 +301,7 @@ def _looked(name: str, signal: Signal, sample: Sample, reference: Reference, alp
         distinct = dict.fromkeys(text for text in texts if text)
         examples = [text[:LONGEST] for text in list(distinct)[:EXAMPLES]]
     shares = tuple(mine.beside(window))  # type: ignore[arg-type]
-    return Found(name, signal.title, window.rows, reached, moved, "", tuple(examples), shares)
+    return Found(
+        name, signal.title, window.rows, reached, moved, "", tuple(examples), shares,
+        isinstance(mine, Ordered),
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from modelwright.artifacts.bundle import read_bundle
 from modelwright.errors import ModelwrightError, UserError
 from modelwright.monitor.page import write_page
 from modelwright.monitor.quality import floor
-from modelwright.monitor.stage import Findings, MonitorRequest, run
+from modelwright.monitor.stage import LEAST_ROWS, Findings, MonitorRequest, run
 from modelwright.runtime.device import stop_requests
 from modelwright.runtime.libraries import require
 from modelwright.runtime.progress import say
@@ -55,6 +55,8 @@ class Gauges:
             self.score.labels(found.model, one.name).set(one.score)
         self.rows.labels(found.model).set(found.rows)
         for one in found.live:
+            if one.rows < LEAST_ROWS:  # an interval of few answers alarms too easily
+                continue
             for end, value in (("", one.value), ("_low", one.low), ("_high", one.high)):
                 self.live[end].labels(found.model, one.metric).set(value)
         if found.estimate is not None:

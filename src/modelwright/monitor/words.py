@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from modelwright.monitor.stage import Found
+from modelwright.monitor.sketches import LEAST_EDGE
+from modelwright.monitor.stage import MISSING, Found
+
+_WHY_ZH = dict(
+    zip(
+        MISSING.values(),
+        ("未记录输入(serve.record.inputs)", "未记录输入,或该模型不提供向量", "没有回答包含此项"),
+        strict=True,
+    )
+)
 
 
 def sentence(found: Found) -> str:
@@ -17,20 +26,28 @@ def sentence(found: Found) -> str:
     shares = f"{moved.window:.1%} of rows instead of {moved.reference:.1%}"
     if isinstance(moved.place, str):
         return f"{moved.place}: {shares}"
-    side = "at or above" if moved.above else "below"
-    return f"{shares} {side} {moved.place:.4g}"
+    return f"{shares} {_side(moved.place, moved.above)}"
+
+
+def _side(place: float, above: bool) -> str:
+    if 0 < place <= LEAST_EDGE:
+        return "above 0" if above else "at 0"
+    return f"{'at or above' if above else 'below'} {place:.4g}"
 
 
 def sentence_zh(found: Found) -> str:
     """In Chinese."""
     moved = found.moved
     if moved is None:
-        return "未比较"
+        return f"未比较:{_WHY_ZH.get(found.missing, found.missing)}"
     if found.score <= 0 or moved.p >= 1:
         return "没有变化"
     if moved.place == "":
         return f"需移动 {moved.window:.0%} 的行才能与参考一致(许多类别各变一点)"
     if isinstance(moved.place, str):
         return f"{moved.place}:占 {moved.window:.1%},参考为 {moved.reference:.1%}"
-    side = "不低于" if moved.above else "低于"
-    return f"{side} {moved.place:.4g} 的占 {moved.window:.1%},参考为 {moved.reference:.1%}"
+    if 0 < moved.place <= LEAST_EDGE:
+        side = "大于 0" if moved.above else "等于 0"
+    else:
+        side = f"{'不低于' if moved.above else '低于'} {moved.place:.4g}"
+    return f"{side} 的占 {moved.window:.1%},参考为 {moved.reference:.1%}"

@@ -343,6 +343,36 @@ def _sql_has_a_query(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _signals_can_be_looked_at(facts: Facts) -> Iterator[Finding]:
+    known = plugs.names("signal")
+    for index, name in enumerate(facts.recipe.monitor.signals or ()):
+        if name not in known:
+            yield Finding(
+                ("monitor", "signals", index),
+                "MW-105",
+                f"`{name}` is no known signal",
+                f"one of {', '.join(known)}",
+                did_you_mean(name, known),
+            )
+        elif facts.task and plugs.load("signal", name).cls.modality not in (
+            "",
+            facts.task.modality,
+        ):
+            yield _conflict(
+                ("monitor", "signals", index),
+                f"`{name}` looks at other inputs than {facts.recipe.task.name} has",
+                f"a signal for {facts.task.modality}s (`mw list signals`)",
+                "delete it",
+            )
+    if facts.recipe.monitor.signals == []:
+        yield _conflict(
+            ("monitor", "signals"),
+            "`monitor.signals` is empty: nothing would be monitored",
+            f"some of {', '.join(known)}",
+            "delete the line for all that suit the task",
+        )
+
+
 RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _rows_come_from_one_place,
     _sql_has_a_query,
@@ -360,4 +390,5 @@ RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _package_holds_a_form,
     _limits_name_metrics,
     _limits_can_be_met,
+    _signals_can_be_looked_at,
 )

@@ -6,6 +6,7 @@ the Containerfile (`--offline`). Everything goes into a folder of its own and is
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -133,9 +134,11 @@ def _add_python(tar: tarfile.TarFile) -> None:
     for link in ("python", "python3"):
         _link(tar, f"usr/local/bin/{link}", version)
     tar.add(stdlib, f"usr/local/lib/{version}", filter=wanted)
-    import pip
+    pip = importlib.util.find_spec("pip")  # importing it would touch distutils
+    assert pip is not None
+    assert pip.origin is not None
 
-    tar.add(Path(pip.__file__).parent, f"usr/local/lib/{version}/site-packages/pip", filter=wanted)
+    tar.add(Path(pip.origin).parent, f"usr/local/lib/{version}/site-packages/pip", filter=wanted)
 
 
 def _libraries(programs: list[str]) -> set[str]:

@@ -50,7 +50,8 @@ def test_nothing_that_the_schema_allows_or_forbids_makes_the_service_fail(fuzzin
         tally = fuzzing.fuzz(client.get("/openapi.json").json(), send, CASES)
         assert tally.faults == []
         assert tally.cases >= CASES * 0.8
-        assert {200, 422} <= set(tally.statuses)
+        assert {200, 202} & set(tally.statuses)  # an image that can be decoded is a rare find
+        assert 422 in tally.statuses
         assert app.service.models["fake"].admission.items == 0
 
 

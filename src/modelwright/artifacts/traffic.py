@@ -185,7 +185,9 @@ class TrafficWriter:
         moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
         name = f"{self.kind}-{moment}-{rest:09d}-{os.getpid()}.parquet"
         temporary = self.folder / f".{name}.tmp"
-        table = pa.Table.from_pylist([dict(row) for row in rows], schema(self.kind))
+        form = schema(self.kind)
+        columns = {name: [row.get(name) for row in rows] for name in form.names}
+        table = pa.Table.from_pydict(columns, form)
         with temporary.open("wb") as file:
             pq.write_table(table, file, compression="zstd")
             file.flush()

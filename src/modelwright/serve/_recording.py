@@ -120,14 +120,12 @@ def sampled(request_id: str, share: float) -> bool:
 def _request_row(
     origin: Origin, now: int, index: int, item: Any, prediction: Mapping[str, Any]
 ) -> dict[str, Any]:
-    label = prediction.get("label")
-    return {
-        **_row(origin, now, index),
-        "input": None if item is None else _json(item),
-        "prediction": _json(_kept(prediction, quotes=item is not None)),
-        "label": None if label is None else str(label),
-        "score": prediction.get("score"),
-    }
+    row, label = _row(origin, now, index), prediction.get("label")
+    row["input"] = None if item is None else _json(item)
+    row["prediction"] = _json(_kept(prediction, quotes=item is not None))
+    row["label"] = None if label is None else str(label)
+    row["score"] = prediction.get("score")
+    return row
 
 
 def _kept(prediction: Mapping[str, Any], *, quotes: bool) -> dict[str, Any]:
@@ -151,8 +149,8 @@ def _row(origin: Origin, now: int, index: int) -> dict[str, Any]:
     }
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""`json.dumps` would make an encoder for each row."""
 
 
 def _now() -> int:

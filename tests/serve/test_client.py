@@ -293,9 +293,33 @@ def test_it_asks_the_real_service_with_key_and_deadline(tmp_path: Any):
     asyncio.run(run())
 
 
+def test_the_true_answer_finds_the_prediction_it_speaks_of():
+    app = create_app([FakeBundle()], Settings(max_items=100))
+    texts = [f"text {n}" for n in range(250)]
+
+    async def run() -> None:
+        transport = httpx.ASGITransport(app)
+        policy = Policy(most_inputs=100)
+        async with modelwright.AsyncClient(URL, policy=policy, transport=transport) as opened:
+            answers = await opened.predict(texts)
+            assert [place for _, place in answers.asked] == [n % 100 for n in range(250)]
+            assert len({request_id for request_id, _ in answers.asked}) == 3
+            for asked, answer in zip(answers.asked[::60], answers[::60], strict=True):
+                assert await opened.feedback(*asked, answer["label"])
+            assert not await opened.feedback("unheard-of", 0, "a")
+            with pytest.raises(modelwright.ServiceError, match="MW-702"):
+                await opened.feedback(*answers.asked[0], None)
+
+    asyncio.run(run())
+    [quality] = app.service.recorder._quality.values()
+    assert list(quality) == [1.0] * 5
+
+
 def test_nobody_there_is_not_ready():
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
     with modelwright.Client(URL, transport=httpx.MockTransport(refuse)) as opened:
         assert not opened.ready()
+        with pytest.raises(modelwright.ServiceError, match="MW-706"):
+            opened.feedback("rid", 0, "a")

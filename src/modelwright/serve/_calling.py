@@ -9,7 +9,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -60,6 +60,29 @@ class Part:
         """For a service that takes less than this."""
         half = len(self.texts) // 2
         return Part(self.start, self.texts[:half]), Part(self.start + half, self.texts[half:])
+
+
+@final
+class Answers(list[dict[str, Any]]):
+    """Predictions in the order of their inputs, and what each is known by.
+
+    Attributes:
+        asked: request id and place in the request, by which `feedback` speaks of an answer.
+    """
+
+    def __init__(
+        self, predictions: Iterable[dict[str, Any]], asked: Iterable[tuple[str, int]]
+    ) -> None:
+        super().__init__(predictions)
+        self.asked = list(asked)
+
+    @classmethod
+    def joined(cls, parts: Iterable[Answers]) -> Answers:
+        """The answers of a list's parts, in order."""
+        kept = list(parts)
+        return cls(
+            [one for part in kept for one in part], [one for part in kept for one in part.asked]
+        )
 
 
 def divided(inputs: Sequence[Any], policy: Policy) -> list[Part]:
@@ -143,19 +166,34 @@ def retry_after(error: ServiceError) -> float:
     return float(given) if given.isascii() and given.isdigit() else 0.0
 
 
-def predictions(body: bytes, expected: int) -> list[dict[str, Any]]:
+def predictions(body: bytes, expected: int) -> Answers:
     """The answers in a response.
 
     Raises:
         ServiceError: MW-709 when it is none of ours.
     """
     try:
-        found = json.loads(body)["predictions"]
-    except (ValueError, KeyError, TypeError):
-        found = None
+        told = json.loads(body)
+        found, request_id = told["predictions"], str(told.get("request_id", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        found, request_id = None, ""
     if not isinstance(found, list) or len(found) != expected:
         raise _not_ours()
-    return found
+    return Answers(found, [(request_id, place) for place in range(expected)])
+
+
+def known(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether the answer that feedback speaks of was still remembered.
+
+    Raises:
+        ServiceError: the refusal, or MW-709 when it is no answer of ours.
+    """
+    if status != 202:
+        raise refusal(status, headers, body)
+    try:
+        return bool(json.loads(body)["known"])
+    except (ValueError, KeyError, TypeError):
+        raise _not_ours() from None
 
 
 def models(status: int, headers: Mapping[str, str], body: bytes) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
     with modelwright.Client("http://127.0.0.1:8000", key="mw_...") as client:
         client.predict(["my card is lost"])                     # [{"label": ..., "score": ...}]
-        client.predict(texts, top_k=3, deadline=5.0)            # a million are fine
+        answers = client.predict(texts, top_k=3, deadline=5.0)  # a million are fine
+        client.feedback(*answers.asked[0], "lost_card")         # what the first one truly was
 
 `AsyncClient` is the same with `await`. A long list is sent as several requests, a few at a time,
 and answered in order. What a service refuses for now (429, 503, no connection) is tried again after
@@ -22,10 +23,12 @@ from typing import TYPE_CHECKING, Any, final
 
 from modelwright.runtime.libraries import require
 from modelwright.serve._calling import (
+    Answers,
     Attempts,
     Part,
     Policy,
     divided,
+    known,
     late,
     models,
     predictions,
@@ -37,7 +40,6 @@ from modelwright.serve.problems import ServiceError
 if TYPE_CHECKING:
     import httpx
 
-Prediction = dict[str, Any]
 GRACE_S = 0.5
 """What a connection may take beyond the deadline, so that the service's own answer arrives."""
 
@@ -116,8 +118,8 @@ class Client(_Asking):
         scores: bool = False,
         top_k: int | None = None,
         deadline: float | None = None,
-    ) -> list[Prediction]:
-        """The predictions of a list of inputs, in order.
+    ) -> Answers:
+        """The predictions of a list of inputs, in order; each a dict.
 
         Args:
             inputs: texts, base64 images or objects, as the model reads them; any number.
@@ -132,16 +134,16 @@ class Client(_Asking):
         parts, until = divided(_checked(inputs), self.policy), self._until(deadline)
         options = self._options(model, scores, top_k)
         if len(parts) < 2:
-            return [one for part in parts for one in self._ask(part, options, until)]
+            return Answers.joined(self._ask(part, options, until) for part in parts)
         with ThreadPoolExecutor(min(self.policy.at_once, len(parts))) as pool:
             asked = [pool.submit(self._ask, part, options, until) for part in parts]
             try:
-                return [one for answer in asked for one in answer.result()]
+                return Answers.joined(answer.result() for answer in asked)
             finally:
                 for answer in asked:
                     answer.cancel()
 
-    def _ask(self, part: Part, options: dict[str, Any], until: float | None) -> list[Prediction]:
+    def _ask(self, part: Part, options: dict[str, Any], until: float | None) -> Answers:
         attempts, body = Attempts(part, self.policy, until), part.body(options)
         transport_error = require("httpx", "client").TransportError
         while True:
@@ -154,9 +156,26 @@ class Client(_Asking):
                 return predictions(response.content, len(part.texts))
             refused = refusal(response.status_code, response.headers, response.content)
             if refused.status == 413 and len(part.texts) > 1:
-                halves = part.halves()
-                return [one for half in halves for one in self._ask(half, options, until)]
+                return Answers.joined(self._ask(half, options, until) for half in part.halves())
             _sleep(attempts.pause(refused))
+
+    def feedback(self, request_id: str, index: int, label: Any) -> bool:
+        """Tell the service what an input truly was; whether it still remembers its answer.
+
+        Args:
+            request_id: of the request; with `index` it is an item of `Answers.asked`.
+            index: place of the input in the request.
+            label: as the model's training rows have it: a label, a number, labels.
+
+        Raises:
+            ServiceError: it was refused.
+        """
+        told = {"request_id": request_id, "index": index, "label": label}
+        try:
+            response = self._http.post("/v1/feedback", json=told)
+        except require("httpx", "client").TransportError as error:
+            raise unreachable(self.url, error) from error
+        return known(response.status_code, response.headers, response.content)
 
     def models(self) -> list[dict[str, Any]]:
         """What is served, with versions, labels, limits and quality."""
@@ -201,12 +220,12 @@ class AsyncClient(_Asking):
         scores: bool = False,
         top_k: int | None = None,
         deadline: float | None = None,
-    ) -> list[Prediction]:
+    ) -> Answers:
         """As `Client.predict`; when it is cancelled nothing of it goes on."""
         parts, until = divided(_checked(inputs), self.policy), self._until(deadline)
         options, gate = self._options(model, scores, top_k), asyncio.Semaphore(self.policy.at_once)
 
-        async def ask(part: Part) -> list[Prediction]:
+        async def ask(part: Part) -> Answers:
             async with gate:
                 return await self._ask(part, options, until)
 
@@ -216,11 +235,9 @@ class AsyncClient(_Asking):
         finally:
             for task in tasks:
                 task.cancel()
-        return [one for answer in answers for one in answer]
+        return Answers.joined(answers)
 
-    async def _ask(
-        self, part: Part, options: dict[str, Any], until: float | None
-    ) -> list[Prediction]:
+    async def _ask(self, part: Part, options: dict[str, Any], until: float | None) -> Answers:
         attempts, body = Attempts(part, self.policy, until), part.body(options)
         transport_error = require("httpx", "client").TransportError
         while True:
@@ -235,8 +252,17 @@ class AsyncClient(_Asking):
             if refused.status == 413 and len(part.texts) > 1:
                 first, second = part.halves()
                 answers = await self._ask(first, options, until)
-                return answers + await self._ask(second, options, until)
+                return Answers.joined([answers, await self._ask(second, options, until)])
             await _rest(attempts.pause(refused))
+
+    async def feedback(self, request_id: str, index: int, label: Any) -> bool:
+        """As `Client.feedback`."""
+        told = {"request_id": request_id, "index": index, "label": label}
+        try:
+            response = await self._http.post("/v1/feedback", json=told)
+        except require("httpx", "client").TransportError as error:
+            raise unreachable(self.url, error) from error
+        return known(response.status_code, response.headers, response.content)
 
     async def models(self) -> list[dict[str, Any]]:
         """As `Client.models`."""

@@ -271,7 +271,7 @@ def test_beside_the_service_it_tells_prometheus(
 
 LEAN = """
 import sys
-for name in ("torch", "transformers", "onnx", "sklearn", "scipy", "pandas", "PIL", "httpx"):
+for name in ("torch", "transformers", "onnx", "sklearn", "scipy", "PIL", "httpx"):
     sys.modules[name] = None
 from modelwright.cli.main import run
 sys.exit(run(["monitor", *sys.argv[1:]]))

@@ -20,6 +20,11 @@ from modelwright.deploy.policy import Policy
 POLICY = Policy(
     minimum=1, maximum=12, target=8.0, up_seconds=15.0, down_seconds=300.0, up_factor=2.0
 )
+RECORDING: dict[str, Any] = {
+    "serve": {"slo": {}, "deadline_ms": None, "record": {"share": 1.0, "inputs": True}},
+    "monitor": {"rows": 1_000, "every_s": 1_800.0},
+}
+"""Sections of a manifest."""
 Write = Callable[..., Path]
 
 
@@ -62,6 +67,12 @@ def changed_bundle(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return change
+
+
+@pytest.fixture
+def recording(changed_bundle: Callable[..., Path]) -> Path:
+    """The tiny bundle as a recipe that records makes it, checked every half hour."""
+    return changed_bundle(**RECORDING)
 
 
 @pytest.fixture(scope="session")

@@ -56,19 +56,13 @@ def job(order: Order) -> str:
     return f"{order.title}-monitor"
 
 
-def words(order: Order, bundle: str = "/bundle", traffic: str = TRAFFIC) -> list[str]:
-    """What is called: `mw monitor`, reached from other containers."""
-    return [
-        *("mw", "monitor", bundle, "--variant", order.variant, "--traffic", traffic),
-        *(
-            "--every",
-            f"{order.monitor.every_s:.10g}",
-            "--host",
-            "0.0.0.0",
-            "--port",
-            str(MONITOR_PORT),
-        ),
-    ]
+def words(
+    order: Order, bundle: str = "/bundle", traffic: str = TRAFFIC, host: str = "0.0.0.0"
+) -> list[str]:
+    """What is called: `mw monitor`; in a container it is reached from others."""
+    found = ["mw", "monitor", bundle, "--variant", order.variant, "--traffic", traffic]
+    found += ["--every", f"{order.monitor.every_s:.10g}"]
+    return [*found, "--host", host, "--port", str(MONITOR_PORT)]
 
 
 def beside(order: Order) -> Beside:

@@ -73,7 +73,7 @@ def test_the_monitor_reads_what_the_service_keeps_and_is_installed_with_it(
 ) -> None:
     path = recording / "bundle.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
-    folder = write("systemd", of=recording, bundle=name)
+    folder = write("systemd", of=recording)
     units = [f"modelwright-{name}.service", f"modelwright-{name}-monitor.service"]
     service, monitor = (_settings(folder / unit) for unit in units)
     assert service["User"] == monitor["User"], "the traffic is for its owner alone"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from modelwright.artifacts.bundle import read_bundle
+from modelwright.artifacts.bundle import content_version, read_bundle
 from modelwright.artifacts.capacity import Capacity, Load
 from modelwright.deploy import deploy
 from modelwright.deploy.ordering import Choices
@@ -64,6 +64,23 @@ def changed_bundle(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Path]:
     return change
 
 
+@pytest.fixture
+def recording(tiny_bundle: Path, tmp_path: Path) -> Path:
+    """The tiny bundle as a recipe that records makes it, checked every half hour."""
+    return recording_bundle(tiny_bundle, tmp_path / "recording")
+
+
+def recording_bundle(bundle: Path, folder: Path, every_s: float = 1_800.0) -> Path:
+    """A copy that is whole, with a version of its own."""
+    shutil.copytree(bundle, folder)
+    record = {"share": 1.0, "inputs": True}
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["serve"]["record"], manifest["monitor"]["every_s"] = record, every_s
+    manifest["version"] = content_version(manifest)
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def capacity(tiny_bundle: Path) -> Capacity:
     """Of the tiny bundle."""
@@ -75,10 +92,10 @@ def write(tiny_bundle: Path, tmp_path: Path) -> Write:
     """write("docker", image="a:1") -> the folder that `mw deploy` wrote."""
 
     def write_it(target: str, *, folder: str = "out", **changes: Any) -> Path:
-        values = capacity_of(tiny_bundle)
+        bundle = changes.pop("of", tiny_bundle)
+        values = capacity_of(bundle)
         known = {name: changes.pop(name) for name in list(changes) if hasattr(values, name)}
         policy = changes.pop("policy", POLICY)
-        bundle = changes.pop("of", tiny_bundle)
         force = changes.pop("force", False)
         replace(values, **known).save(tmp_path / "capacity.json")
         policy.save(tmp_path / "policy.json")

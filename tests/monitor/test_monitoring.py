@@ -20,6 +20,7 @@ from modelwright.artifacts.traffic import TrafficWriter
 from modelwright.cli import main
 from modelwright.engines import Bundle
 from modelwright.errors import UserError
+from modelwright.monitor import watching
 from modelwright.monitor.page import page
 from modelwright.monitor.stage import Findings, MonitorRequest, run
 
@@ -266,6 +267,50 @@ def test_beside_the_service_it_tells_prometheus(
     assert float(unseen.rpartition(" ")[2]) > 1
     assert 'modelwright_drift_rows{model="tiny"} 300.0' in told
     assert 'modelwright_quality_floor{metric="accuracy",model="tiny"}' in told
+
+
+LEAN = """
+import sys
+for name in ("torch", "transformers", "onnx", "sklearn", "scipy", "PIL", "httpx"):
+    sys.modules[name] = None
+from modelwright.cli.main import run
+sys.exit(run(["monitor", *sys.argv[1:]]))
+"""
+
+
+def test_no_library_that_a_services_image_leaves_out_is_needed(
+    tiny_bundle: Path, shifted: tuple[Path, Findings]
+) -> None:
+    words = [str(tiny_bundle), "--traffic", str(shifted[0]), "--variant", "onnx-fp32", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", LEAN, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    told = {one["name"]: one for one in json.loads(done.stdout)["signals"]}
+    assert told["embedding"]["rows"] == 300
+    assert told["unseen-words"]["score"] > 1
+
+
+def test_a_variant_that_is_not_there_is_named(
+    tiny_bundle: Path, shifted: tuple[Path, Findings]
+) -> None:
+    with pytest.raises(UserError, match="no-such"):
+        run(MonitorRequest(tiny_bundle, shifted[0], variant="no-such"))
+
+
+def test_a_check_that_breaks_is_counted_and_the_next_one_made(
+    tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_request: MonitorRequest) -> Findings:
+        raise MemoryError
+
+    monkeypatch.setattr(watching, "run", broken)
+    gauges = watching.Gauges()
+    for _ in range(2):
+        watching._check(MonitorRequest(tiny_bundle, tmp_path), gauges, "tiny", None)
+    assert gauges.registry.get_sample_value(
+        "modelwright_monitor_failures_total", {"model": "tiny"}
+    ) == 2  # fmt: skip
 
 
 def scraped(process: subprocess.Popen[str]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,7 +39,12 @@ def command(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of the gauges for Prometheus, with --every.")
     ] = 9109,
-    host: Annotated[str, typer.Option(help="Address of the gauges.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address of the gauges; 0.0.0.0 for other machines and containers.")
+    ] = "127.0.0.1",
+    variant: Annotated[
+        str | None, typer.Option(help="That makes vectors; the bundle's default when not given.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the findings as an HTML page.")] = None,
 ) -> Answer | int:
     """Check one bundle's traffic."""
@@ -50,6 +56,7 @@ def command(
 
     manifest = read_bundle(bundle)
     request = request_of(manifest, bundle, traffic, rows=rows, since=_moment(since), every=every)
+    request = replace(request, variant=variant)
     if every is not None:
         return watch(request, host, port, out)
     found = run(request)

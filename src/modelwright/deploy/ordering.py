@@ -12,9 +12,9 @@ from modelwright.artifacts.bundle import read_bundle
 from modelwright.artifacts.capacity import Capacity
 from modelwright.deploy import values
 from modelwright.deploy.policy import Policy
-from modelwright.deploy.promises import promised_p99_ms, slo_of
+from modelwright.deploy.promises import monitor_of, promised_p99_ms, slo_of
 from modelwright.deploy.sizing import Sizing, size
-from modelwright.recipe.schema import Slo
+from modelwright.recipe.schema import Monitor, Slo
 
 PORT = 8000
 
@@ -63,6 +63,7 @@ class Order:
         capacity: of one replica.
         policy: how it scales.
         slo: what it promises.
+        monitor: how its traffic is watched.
     """
 
     bundle: Path
@@ -79,6 +80,7 @@ class Order:
     capacity: Capacity
     policy: Policy
     slo: Slo
+    monitor: Monitor
 
     @cached_property
     def sizing(self) -> Sizing:
@@ -135,4 +137,5 @@ def ordered(bundle: Path, capacity: Capacity, policy: Policy, choices: Choices) 
         capacity=capacity,
         policy=values.policy(policy),
         slo=slo_of(manifest, p99_ms),
+        monitor=monitor_of(manifest),
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from modelwright.errors import UserError
-from modelwright.recipe.schema import USUAL_P99_MS, Slo
+from modelwright.recipe.schema import USUAL_P99_MS, Monitor, Section, Slo
 
 MOST_P99_MS = 600_000.0
+_Kind = TypeVar("_Kind", bound=Section)
 
 
 def promised_p99_ms(manifest: Mapping[str, Any], asked: float | None) -> tuple[float, str]:
@@ -28,15 +29,24 @@ def promised_p99_ms(manifest: Mapping[str, Any], asked: float | None) -> tuple[f
 
 def slo_of(manifest: Mapping[str, Any], p99_ms: float) -> Slo:
     """Every promise of the bundle, with this 99th percentile."""
+    return _section(Slo, {**_of_recipe(manifest), "p99_ms": float(p99_ms)}, "serve.slo")
+
+
+def monitor_of(manifest: Mapping[str, Any]) -> Monitor:
+    """What `mw monitor` reads from the bundle, the usual where it says nothing."""
+    return _section(Monitor, manifest.get("monitor") or {}, "monitor")
+
+
+def _section(kind: type[_Kind], told: Any, where: str) -> _Kind:
     from pydantic import ValidationError
 
     try:
-        return Slo.model_validate({**_of_recipe(manifest), "p99_ms": float(p99_ms)})
+        return kind.model_validate(told)
     except ValidationError as error:
         raise UserError(
             "MW-622",
-            f"serve.slo of bundle.json cannot be used: {error.errors()[0]['msg']}",
-            expected="the promises as a recipe has them",
+            f"{where} of bundle.json cannot be used: {error.errors()[0]['msg']}",
+            expected=f"`{where}` as a recipe has it",
             fix="package the bundle again with this release: mw run RECIPE",
         ) from None
 

@@ -15,6 +15,7 @@ from modelwright.metrics.intervals import bootstrap_mean, wilson
 from modelwright.monitor.answers import score_of
 from modelwright.monitor.reliability import estimate, known_scores
 from modelwright.monitor.sketches import score
+from modelwright.monitor.tails import binomial_below, student_above
 
 SAME = {"accuracy": "accuracy", "exact_match": "subset_accuracy", "mae": "mae"}
 """Metrics of feedback as a bundle's test names them."""
@@ -125,13 +126,11 @@ def _quality(
 
 def _as_bad(metric: str, values: np.ndarray, lowest: float) -> float:
     """How probable values as bad as these [N] are when the metric is at its floor."""
-    from scipy.stats import binom, t
-
     count = len(values)
     if metric not in LESS_IS_BETTER:
-        return float(binom.cdf(int(values.sum()), count, lowest))
+        return binomial_below(int(values.sum()), count, lowest)
     spread = float(values.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-    return float(t.sf((values.mean() - lowest) / spread, count - 1)) if spread else 1.0
+    return student_above(float(values.mean() - lowest) / spread, count - 1) if spread else 1.0
 
 
 def floor(manifest: Mapping[str, Any], metric: str, tolerance: float) -> float | None:

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from modelwright.monitor.tails import chi_squared_above, hypergeometric
+
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99)
 """Of all rows, below which a cut is made: shifts show in the tails first."""
 MOST_CATEGORIES = 1_000
@@ -184,17 +186,12 @@ class Categories:
 
 def _fisher(window: np.ndarray, window_rows: int, both: np.ndarray, both_rows: int) -> np.ndarray:
     """Two-sided p-values: of `both` rows like this among all, how many are in the window."""
-    from scipy.stats import hypergeom
-
-    spread = (both_rows, both, window_rows)
-    below, above = hypergeom.cdf(window, *spread), hypergeom.sf(window - 1, *spread)
+    below, above = hypergeometric(window, window_rows, both, both_rows)
     return np.minimum(1.0, 2 * np.minimum(below, above))
 
 
 def _homogeneity(mine: np.ndarray, theirs: np.ndarray) -> float:
     """The p-value of the chi-squared test that both have one distribution, rare ones joined."""
-    from scipy.stats import chi2
-
     share = theirs.sum() / (mine.sum() + theirs.sum())
     expected = (mine + theirs) * min(share, 1 - share)
     rare = expected < LEAST_EXPECTED
@@ -205,7 +202,8 @@ def _homogeneity(mine: np.ndarray, theirs: np.ndarray) -> float:
     if table.shape[1] < 2:
         return 1.0
     wanted = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
-    return float(chi2.sf(((table - wanted) ** 2 / wanted).sum(), table.shape[1] - 1))
+    far = float(((table - wanted) ** 2 / wanted).sum())
+    return chi_squared_above(far, table.shape[1] - 1)
 
 
 def _distance(mine: np.ndarray, theirs: np.ndarray) -> float:

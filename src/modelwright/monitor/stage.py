@@ -58,6 +58,7 @@ class MonitorRequest:
         false_alarms: days out of one on which a check may alarm although nothing moved.
         tolerance: points below the test's interval at which quality is still in order.
         signals: names; None for all that suit the bundle.
+        variant: that makes vectors; None for the bundle's default.
     """
 
     bundle: Path
@@ -68,6 +69,7 @@ class MonitorRequest:
     false_alarms: float = 0.01
     tolerance: float = 2.0
     signals: Sequence[str] | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def run(request: MonitorRequest, opened: Bundle | None = None) -> Findings:
     needed = any(signal.needs == "vectors" for signal in signals(_modality(manifest)).values())
     mine = opened
     if mine is None and needed and any(row["input"] is not None for row in rows):
-        mine = Bundle.open(request.bundle)
+        mine = Bundle.open(request.bundle, request.variant)
     try:
         sample = _sample(rows, reference, mine)
     finally:

@@ -104,9 +104,10 @@ def watch(request: MonitorRequest, host: str, port: int, page: Path | None) -> i
 def _check(request: MonitorRequest, gauges: Gauges, name: str, page: Path | None) -> None:
     try:
         found = run(request)
-    except ModelwrightError as error:
+    except Exception as error:  # noqa: BLE001 - who ends takes a pod's service along
         gauges.failed.labels(name).inc()
-        say(f"  no check: {error}")
+        kind = "" if isinstance(error, ModelwrightError) else f"{type(error).__name__}: "
+        say(f"  no check: {kind}{error}")
         return
     gauges.tell(found)
     if page is not None:

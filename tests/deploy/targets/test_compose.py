@@ -26,7 +26,12 @@ SERVICE = {
     "type": "object", "additionalProperties": False, "required": ["image"],
     "properties": {
         "image": NAME, "ports": NAMES, "volumes": NAMES, "cap_drop": NAMES, "security_opt": NAMES,
-        "tmpfs": NAMES, "command": NAMES, "depends_on": NAMES, "extra_hosts": NAMES,
+        "tmpfs": NAMES, "command": NAMES, "entrypoint": {"type": "array", "items": NAME},
+        "networks": NAMES, "pull_policy": {"enum": ["never"]},
+        "healthcheck": {"type": "object", "required": ["test"], "additionalProperties": False,
+                        "properties": {"test": NAMES, "interval": NAME, "timeout": NAME,
+                                       "start_period": NAME}},
+        "depends_on": NAMES, "extra_hosts": NAMES,
         "read_only": {"type": "boolean"}, "restart": {"enum": ["unless-stopped"]},
         "stop_grace_period": {"pattern": r"^\d+s$"},
         "environment": {"type": "object", "additionalProperties": {"type": "string"}},
@@ -42,6 +47,9 @@ FILE = {
     "type": "object", "additionalProperties": False, "required": ["services"],
     "properties": {
         "name": {"pattern": "^[a-z0-9][a-z0-9_-]*$"}, "volumes": {"type": "object"},
+        "networks": {"type": "object", "additionalProperties": {
+            "type": "object", "additionalProperties": False,
+            "properties": {"internal": {"type": "boolean"}}}},
         "services": {"type": "object", "additionalProperties": SERVICE},
     },
 }  # fmt: skip
@@ -53,22 +61,54 @@ def _needs(*programs: str) -> Any:
     return pytest.mark.skipif(bool(gone), reason=f"not installed: {', '.join(gone)}")
 
 
-def test_the_file_keeps_to_the_specification(write: Write) -> None:
-    found = yaml.safe_load((write("compose") / "compose.yaml").read_text())
+@pytest.mark.parametrize("records", [False, True])
+def test_the_file_keeps_to_the_specification(write: Write, recording: Path, records: bool) -> None:
+    folder = write("compose", **({"of": recording} if records else {}))
+    found = yaml.safe_load((folder / "compose.yaml").read_text())
     jsonschema.validate(found, FILE)
     services = found["services"]
-    assert set(services) == {"model", "prometheus", "alertmanager", "grafana"}
+    beside = {"monitor"} if records else set()
+    assert set(services) == {"model", "prometheus", "alertmanager", "grafana"} | beside
     for name, one in services.items():
         assert re.fullmatch(r"[a-z0-9/-]+:v?[0-9a-z.]+", one["image"]), "pinned"
         assert one["read_only"] is True
         assert one["cap_drop"] == ["ALL"]
         assert set(one.get("depends_on", ())) <= set(services)
         if name != "model":
-            assert all(port.startswith("127.0.0.1:") for port in one["ports"])
+            assert all(port.startswith("127.0.0.1:") for port in one.get("ports", ()))
 
 
-def test_everything_that_is_mounted_is_written_or_made(write: Write) -> None:
-    folder = write("compose")
+def test_the_monitor_reads_the_traffic_and_is_asked_by_prometheus_alone(
+    write: Write, recording: Path
+) -> None:
+    folder = write("compose", of=recording)
+    found = yaml.safe_load((folder / "compose.yaml").read_text())
+    services = found["services"]
+    model, monitor = services["model"], services["monitor"]
+    assert monitor["image"] == model["image"]
+    for held in ("read_only", "cap_drop", "security_opt", "restart"):
+        assert monitor[held] == model[held]
+    assert "ports" not in monitor
+    assert found["networks"] == {"monitor": {"internal": True}}
+    inside = {name for name, one in services.items() if "monitor" in one.get("networks", ())}
+    assert inside == {"monitor", "prometheus"}
+    assert "default" in services["prometheus"]["networks"]
+    (mounted,) = [one for one in model["volumes"] if one.startswith("traffic:")]
+    assert monitor["volumes"] == [f"{mounted}:ro"]
+    words = monitor["entrypoint"]
+    assert words[:3] == ["mw", "monitor", "/bundle"]
+    assert words[words.index("--traffic") + 1] == mounted.partition(":")[2]
+    assert words[words.index("--every") + 1] == "1800"
+    assert words[words.index("--host") + 1] == "0.0.0.0"
+    assert "9109/metrics" in monitor["healthcheck"]["test"][-1], "the image's asks the service"
+    assert monitor["deploy"]["resources"] == {
+        "limits": {"cpus": "0.5", "memory": "960M"},
+        "reservations": {"cpus": "0.01", "memory": "512M"},
+    }
+
+
+def test_everything_that_is_mounted_is_written_or_made(write: Write, recording: Path) -> None:
+    folder = write("compose", of=recording)
     found = yaml.safe_load((folder / "compose.yaml").read_text())
     for one in found["services"].values():
         for volume in one["volumes"]:
@@ -116,17 +156,19 @@ def test_grafana_is_given_its_source_and_its_dashboard(write: Write) -> None:
 @_needs("prometheus", "prometheus-alertmanager")
 @pytest.mark.slow
 def test_service_prometheus_and_alertmanager_run_against_each_other(
-    write: Write, tmp_path: Path
+    write: Write, recording: Path, tmp_path: Path
 ) -> None:
     """The written files, with names of containers replaced by places on this machine."""
-    folder = write("compose")
+    folder = write("compose", of=recording)
     _make_secrets(folder)
     with ExitStack() as stack:
-        service = stack.enter_context(_service(folder))
+        service = stack.enter_context(_service(folder, tmp_path / "traffic"))
+        monitor = stack.enter_context(_monitor(folder, tmp_path))
         ports = {"alertmanager:9093": _free(), "prometheus": _free()}
         config = (folder / "prometheus/prometheus.yml").read_text()
         config = config.replace("/run/secrets/modelwright", str(folder / "secrets"))
         config = config.replace("model:8000", f"127.0.0.1:{service}").replace("15s", "1s")
+        config = config.replace("monitor:9109", f"127.0.0.1:{monitor}")
         config = config.replace("alertmanager:9093", f"127.0.0.1:{ports['alertmanager:9093']}")
         (folder / "prometheus/prometheus.yml").write_text(config)
         stack.enter_context(_running(tmp_path, "prometheus-alertmanager", [
@@ -144,6 +186,12 @@ def test_service_prometheus_and_alertmanager_run_against_each_other(
             f'{ask}/query?query=up{{job="tiny"}}', lambda found: found["data"]["result"]
         )
         assert up["data"]["result"][0]["value"][1] == "1", "scraped with the key of its own"
+        watched = _eventually(
+            f'{ask}/query?query=modelwright_monitor_period_seconds{{job="tiny-monitor"}}',
+            lambda found: found["data"]["result"],
+        )
+        (series,) = watched["data"]["result"]
+        assert (series["metric"]["model"], series["value"][1]) == ("tiny", "1800")
         ready = _eventually(
             f'{ask}/query?query=modelwright_ready{{model="tiny"}}',
             lambda found: found["data"]["result"],
@@ -197,7 +245,7 @@ def _free() -> int:
 
 
 @contextmanager
-def _service(folder: Path) -> Iterator[int]:
+def _service(folder: Path, traffic: Path) -> Iterator[int]:
     words = [
         sys.executable,
         "-m",
@@ -208,6 +256,7 @@ def _service(folder: Path) -> Iterator[int]:
         "0",
     ]
     words += ["--keys", str(folder / "secrets/service/keys.json"), "--json"]
+    words += ["--traffic", str(traffic)]
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=_environment()
     ) as process:
@@ -220,9 +269,24 @@ def _service(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _running(folder: Path, program: str, words: list[str]) -> Iterator[None]:
-    with (folder / f"{program}.log").open("w") as log:
-        process = subprocess.Popen([program, *words], stdout=log, stderr=log)
+def _monitor(folder: Path, place: Path) -> Iterator[int]:
+    """The monitor by its own words, at a free port."""
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    there = {
+        "/bundle": str(folder / "image/bundle"), "/var/lib/modelwright": str(place / "traffic"),
+        "0.0.0.0": "127.0.0.1", "9109": str(port := _free()),
+    }  # fmt: skip
+    _, *words = (there.get(word, word) for word in services["monitor"]["entrypoint"])
+    with _running(place, sys.executable, ["-m", "modelwright", *words], _environment()):
+        yield port
+
+
+@contextmanager
+def _running(
+    folder: Path, program: str, words: list[str], environment: dict[str, str] | None = None
+) -> Iterator[None]:
+    with (folder / f"{Path(program).name}.log").open("w") as log:
+        process = subprocess.Popen([program, *words], stdout=log, stderr=log, env=environment)
         try:
             yield
         finally:

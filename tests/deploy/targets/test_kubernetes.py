@@ -40,6 +40,21 @@ CUSTOM: dict[str, dict[str, Any]] = {
             }},
         },
     },
+    "PodMonitor": {
+        "type": "object", "required": ["selector", "podMetricsEndpoints"],
+        "additionalProperties": False,
+        "properties": {
+            "selector": {"type": "object", "required": ["matchLabels"]},
+            "podMetricsEndpoints": {"type": "array", "minItems": 1, "items": {
+                "type": "object", "additionalProperties": False, "required": ["port"],
+                "properties": {
+                    "port": QUERY, "path": {"pattern": "^/"},
+                    "interval": {"pattern": r"^\d+(ms|s|m|h)$"},
+                    "relabelings": {"type": "array", "items": {"type": "object"}},
+                },
+            }},
+        },
+    },
     "PrometheusRule": {
         "type": "object", "required": ["groups"], "additionalProperties": False,
         "properties": {"groups": {"type": "array", "items": {
@@ -110,9 +125,18 @@ def folder(write: Write) -> Path:
     return write("kubernetes", receiver="http://renewer:9095/alerts")
 
 
+@pytest.fixture
+def recorded(write: Write, recording: Path) -> Path:
+    """The files of a bundle whose recipe allows recording."""
+    return write("kubernetes", of=recording, folder="recorded", receiver="http://a:1/alerts")
+
+
+@pytest.mark.parametrize("records", [False, True])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_base_is_valid_for_every_stated_version(folder: Path, version: str) -> None:
-    objects = _base(folder)
+def test_the_base_is_valid_for_every_stated_version(
+    version: str, records: bool, request: pytest.FixtureRequest
+) -> None:
+    objects = _base(request.getfixturevalue("recorded" if records else "folder"))
     assert sorted(objects) == [
         "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget", "Service",
         "ServiceAccount",
@@ -123,8 +147,12 @@ def test_the_base_is_valid_for_every_stated_version(folder: Path, version: str) 
 @pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl, which builds overlays, is missing"
 )
+@pytest.mark.parametrize("records", [False, True])
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_each_overlay_is_built_and_valid(folder: Path, overlay: str) -> None:
+def test_each_overlay_is_built_and_valid(
+    overlay: str, records: bool, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue("recorded" if records else "folder")
     built = subprocess.run(
         ["kubectl", "kustomize", str(folder / "overlays" / overlay)],
         capture_output=True, text=True, check=False, timeout=60,
@@ -135,12 +163,17 @@ def test_each_overlay_is_built_and_valid(folder: Path, overlay: str) -> None:
     assert ("HorizontalPodAutoscaler" in objects) == (overlay != "keda")
     assert ("ScaledObject" in objects) == (overlay == "keda")
     assert ("PrometheusRule" in objects) == (overlay != "any")
+    assert ("PodMonitor" in objects) == (records and overlay != "any")
     if overlay == "prometheus":
         kinds = [one["type"] for one in objects["HorizontalPodAutoscaler"]["spec"]["metrics"]]
-        assert kinds == ["Resource", "Pods"]
+        assert kinds == ["ContainerResource", "Pods"]
 
 
-def test_custom_resources_are_valid_without_a_builder(folder: Path) -> None:
+@pytest.mark.parametrize("records", [False, True])
+def test_custom_resources_are_valid_without_a_builder(
+    records: bool, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue("recorded" if records else "folder")
     for path in [*(folder / "components/monitoring").glob("*.yaml"),
                  folder / "overlays/keda/scaledobject.yaml"]:  # fmt: skip
         if path.name != "kustomization.yaml":
@@ -159,6 +192,80 @@ def test_the_pods_are_held_tightly_and_know_no_secret_but_hashes(folder: Path) -
     }
     assert pod["volumes"][0]["secret"]["items"] == [{"key": "keys.json", "path": "keys.json"}]
     assert pod["volumes"][0]["secret"]["defaultMode"] == 0o440
+
+
+def test_the_monitor_is_a_container_beside_the_model_that_reads_its_traffic(recorded: Path) -> None:
+    pod = _base(recorded)["Deployment"]["spec"]["template"]["spec"]
+    model, monitor = pod["containers"]
+    assert (model["name"], monitor["name"]) == ("model", "monitor")
+    assert monitor["image"] == model["image"]
+    assert monitor["securityContext"] == model["securityContext"]
+    mounted = {one["name"]: one for one in model["volumeMounts"]}["traffic"]
+    assert monitor["volumeMounts"] == [{**mounted, "readOnly": True}]
+    words = monitor["command"]
+    assert words[:3] == ["mw", "monitor", "/bundle"]
+    assert words[words.index("--traffic") + 1] == mounted["mountPath"]
+    assert words[words.index("--every") + 1] == "1800", "the recipe's"
+    assert words[words.index("--host") + 1] == "0.0.0.0", "Prometheus is another pod"
+    assert words[words.index("--port") + 1] == str(monitor["ports"][0]["containerPort"]) == "9109"
+    assert not {"readinessProbe", "livenessProbe", "startupProbe"} & monitor.keys()
+
+
+def test_what_the_monitor_takes_comes_from_the_measurement_and_does_not_scale(
+    recorded: Path,
+) -> None:
+    base = _base(recorded)
+    containers = base["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert containers[1]["resources"] == {
+        "requests": {"cpu": "10m", "memory": "512Mi"},
+        "limits": {"cpu": "500m", "memory": "960Mi"},
+    }
+    text = (recorded / "base/deployment.yaml").read_text()
+    assert (
+        "# a check takes 1,000 rows x 1.72 cores / 200.0 requests/s + 6 s = 15 s of a core" in text
+    )
+    assert "# 1.25 x 300 MiB + 512 MiB of true answers and what they are of" in text
+    metric = base["HorizontalPodAutoscaler"]["spec"]["metrics"][0]
+    assert metric["type"] == "ContainerResource"
+    assert metric["containerResource"]["container"] == containers[0]["name"]
+
+
+def test_prometheus_alone_reaches_the_monitor_and_calls_its_job_as_the_rules_do(
+    recorded: Path,
+) -> None:
+    base = _base(recorded)
+    containers = base["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (port,) = containers[1]["ports"]
+    everybody, prometheus = base["NetworkPolicy"]["spec"]["ingress"]
+    assert everybody["ports"] == [{"port": containers[0]["ports"][0]["name"]}]
+    assert prometheus["ports"] == [{"port": port["name"]}]
+    assert prometheus["from"] == [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+        }
+    ]
+    assert port["name"] not in str(base["Service"]["spec"]["ports"])
+    monitoring = recorded / "components/monitoring"
+    spec = _objects((monitoring / "podmonitor.yaml").read_text())["PodMonitor"]["spec"]
+    labels = base["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"].items() <= labels.items()
+    (endpoint,) = spec["podMetricsEndpoints"]
+    assert endpoint["port"] == port["name"]
+    assert endpoint["relabelings"] == [{"targetLabel": "job", "replacement": "tiny-monitor"}]
+    rules = (monitoring / "prometheusrule.yaml").read_text()
+    asked = re.search(r"up\{job=~\W*\(\?i\)(tiny-monitor)\W", rules)
+    assert asked, "the rules' selector of the job"
+    readme = (recorded / "README.md").read_text()
+    assert "Each monitor sees the traffic of its own replica alone" in readme
+
+
+def test_without_recording_there_is_no_monitor(folder: Path) -> None:
+    base = _base(folder)
+    assert len(base["Deployment"]["spec"]["template"]["spec"]["containers"]) == 1
+    assert len(base["NetworkPolicy"]["spec"]["ingress"]) == 1
+    assert not (folder / "components/monitoring/podmonitor.yaml").exists()
+    assert "mw monitor" not in (folder / "README.md").read_text()
 
 
 def test_objects_find_each_other(folder: Path) -> None:
@@ -207,7 +314,7 @@ def test_numbers_come_from_the_measurement_and_the_policy(write: Write) -> None:
     base = _base(folder)
     scaler = base["HorizontalPodAutoscaler"]["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 20)
-    assert scaler["metrics"][0]["resource"]["target"]["averageUtilization"] == 76
+    assert scaler["metrics"][0]["containerResource"]["target"]["averageUtilization"] == 76
     up, down = scaler["behavior"]["scaleUp"], scaler["behavior"]["scaleDown"]
     assert up["stabilizationWindowSeconds"] == 30
     assert up["policies"][0] == {"type": "Percent", "value": 50, "periodSeconds": 15}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,21 @@ def test_the_promise_and_the_policy_are_in_the_rules(written: Path):
     rules = (written / "rules.yml").read_text()
     assert 'le=~\\"0\\\\.04\\"' in rules or 'le=~"0\\\\.04"' in rules
     assert ">= 7" in rules
+
+
+def test_the_monitor_is_scraped_where_the_recipe_records(
+    written: Path, write: Callable[..., Path], recording: Path
+):
+    """Elsewhere there is no monitor, and an alert that it is down would never end."""
+
+    def jobs(folder: Path) -> dict[str, str]:
+        config = yaml.safe_load((folder / "prometheus.yml").read_text())["scrape_configs"]
+        return {one["job_name"]: one["static_configs"][0]["targets"][0] for one in config}
+
+    assert jobs(written) == {"tiny": "localhost:8000"}
+    folder = write("prometheus", of=recording)
+    assert jobs(folder) == {"tiny": "localhost:8000", "tiny-monitor": "localhost:9109"}
+    assert "--every 1800 --port 9109" in (folder / "README.md").read_text()
 
 
 @pytest.mark.skipif(program("promtool") is None, reason="needs promtool and amtool")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from modelwright.deploy import beside
 from modelwright.deploy.imaging import MOUNTED, TRAFFIC, USER
 from modelwright.deploy.ordering import PORT, Order
 from modelwright.deploy.sizing import UNROUTE_SECONDS
 from modelwright.deploy.yamltext import Noted
 
 Object = dict[str, Any]
+MONITOR = "monitor"
+"""Name of the monitor's port."""
+PROMETHEUS_NAMESPACE = "monitoring"
 VOLUME_MB = 3072
 """Of recorded traffic: its two kinds of files take a gigabyte each at most."""
 
@@ -86,7 +90,7 @@ def _pod(order: Order) -> Object:
             }
             for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
         ],
-        "containers": [_container(order)],
+        "containers": [_container(order), *([_monitor(order)] if order.records else [])],
         "volumes": _volumes(order),
     }
 
@@ -114,12 +118,41 @@ def _container(order: Order) -> Object:
             },
         },
         **_probes(order),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": _held(),
         "volumeMounts": mounts,
+    }
+
+
+def _monitor(order: Order) -> Object:
+    """`mw monitor` in the same pod, where the traffic lies. It has no probes: a check that is slow
+    must not take a replica out of service; the alerts MonitorDown and DriftJobStale tell."""
+    given = beside.beside(order)
+    return {
+        "name": "monitor",
+        "image": order.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": beside.words(order),
+        "ports": [{"name": MONITOR, "containerPort": beside.MONITOR_PORT}],
+        "resources": {
+            "requests": {
+                "cpu": Noted(f"{given.millicores.value}m", given.millicores.why),
+                "memory": Noted(f"{given.reserved_mb.value}Mi", given.reserved_mb.why),
+            },
+            "limits": {
+                "cpu": Noted(f"{given.most_millicores.value}m", given.most_millicores.why),
+                "memory": Noted(f"{given.most_mb.value}Mi", given.most_mb.why),
+            },
+        },
+        "securityContext": _held(),
+        "volumeMounts": [{"name": "traffic", "mountPath": TRAFFIC, "readOnly": True}],
+    }
+
+
+def _held() -> Object:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
     }
 
 
@@ -204,7 +237,26 @@ def disruption_budget(order: Order) -> Object:
 
 
 def network_policy(order: Order) -> Object:
-    """Asked from inside the cluster on one port; asks nobody."""
+    """Asked from inside the cluster on one port, by Prometheus on the monitor's too; asks nobody."""
+    asked: list[Any] = [
+        Noted(
+            {"from": [{"namespaceSelector": {}}], "ports": [{"port": "http"}]},
+            "from every namespace; keys say who may ask. Narrow it by namespace labels",
+        )
+    ]
+    if order.records:
+        prometheus = {
+            "namespaceSelector": {
+                "matchLabels": {"kubernetes.io/metadata.name": PROMETHEUS_NAMESPACE}
+            },
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}},
+        }
+        asked.append(
+            Noted(
+                {"from": [prometheus], "ports": [{"port": MONITOR}]},
+                "the monitor asks for no key, and answers Prometheus alone",
+            )
+        )
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -212,10 +264,7 @@ def network_policy(order: Order) -> Object:
         "spec": {
             "podSelector": {"matchLabels": selector(order)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": Noted(
-                [{"from": [{"namespaceSelector": {}}], "ports": [{"port": "http"}]}],
-                "from every namespace; keys say who may ask. Narrow it by namespace labels",
-            ),
+            "ingress": asked,
             "egress": Noted(
                 [], "a service asks nobody; name the collector's address here to send traces"
             ),
@@ -241,16 +290,17 @@ def autoscaler(order: Order) -> Object:
             "metrics": [
                 Noted(
                     {
-                        "type": "Resource",
-                        "resource": {
+                        "type": "ContainerResource",
+                        "containerResource": {
                             "name": "cpu",
+                            "container": "model",
                             "target": {
                                 "type": "Utilization",
                                 "averageUtilization": sizing.cpu_percent.value,
                             },
                         },
                     },
-                    sizing.cpu_percent.why,
+                    f"{sizing.cpu_percent.why}; what runs beside the model does not count",
                 )
             ],
             "behavior": behaviour(order),

@@ -4,7 +4,8 @@
     cd stack && sh make-secrets.sh && docker compose up -d --build
 
 Prometheus scrapes the service with a key of its own, evaluates the rules and tells Alertmanager;
-Grafana opens with the dashboard. Only the service is reached from other machines.
+Grafana opens with the dashboard. Only the service is reached from other machines. Where the recipe
+records, `mw monitor` looks at the traffic beside it, in a network that it shares with Prometheus alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.deploy import watched
+from modelwright.deploy import beside, watched
 from modelwright.deploy.imaging import IGNORED, MOUNTED, SECRETS, TRAFFIC, Files, image_files
 from modelwright.deploy.ordering import PORT, Order
 from modelwright.deploy.targets import Target
@@ -79,7 +80,7 @@ class Compose(Target):
 | Alertmanager | http://localhost:9093, from this machine |
 | Grafana | http://localhost:3000, from this machine; `admin`, password in `secrets/grafana.key` |
 
-- Alerts are posted to {order.receiver or "nobody; give `--alerts URL` to `mw deploy`"}.
+{beside.notes(order, replicas=False)}- Alerts are posted to {order.receiver or "nobody; give `--alerts URL` to `mw deploy`"}.
 - `runbooks/` has a page for each alert; `promtool test rules prometheus/rules_test.yml` tests the rules.
 - Put TLS in front where callers come from other networks, or give the service `--tls-cert`.
 - A new bundle: `mw deploy` into this folder again, then `docker compose up -d --build`.
@@ -89,19 +90,23 @@ class Compose(Target):
 
 
 def _compose(order: Order) -> Object:
+    services = {
+        "model": _model(order),
+        "prometheus": _prometheus(),
+        "alertmanager": _alertmanager(),
+        "grafana": _grafana(),
+    }
     volumes: Object = {"prometheus": {}, "alertmanager": {}, "grafana": {}}
+    found: Object = {"name": order.name, "services": services, "volumes": volumes}
     if order.records:
         volumes["traffic"] = {}
-    return {
-        "name": order.name,
-        "services": {
-            "model": _model(order),
-            "prometheus": _prometheus(),
-            "alertmanager": _alertmanager(),
-            "grafana": _grafana(),
-        },
-        "volumes": volumes,
-    }
+        services["monitor"] = _monitor(order)
+        services["prometheus"]["networks"] = ["default", "monitor"]
+        services["prometheus"]["depends_on"].append("monitor")
+        found["networks"] = {
+            "monitor": Noted({"internal": True}, "of the monitor and Prometheus alone")
+        }
+    return found
 
 
 def _model(order: Order) -> Object:
@@ -116,18 +121,51 @@ def _model(order: Order) -> Object:
         **_held(),
         "tmpfs": ["/tmp"],
         "stop_grace_period": Noted(f"{sizing.stop_seconds.value}s", sizing.stop_seconds.why),
-        "deploy": {
-            "resources": {
-                "limits": {
-                    "cpus": Noted(str(sizing.cores.value), sizing.cores.why),
-                    "memory": Noted(f"{sizing.most_mb.value}M", sizing.most_mb.why),
-                },
-                "reservations": {
-                    "cpus": Noted(f"{sizing.millicores.value / 1000:g}", sizing.millicores.why),
-                    "memory": Noted(f"{sizing.reserved_mb.value}M", sizing.reserved_mb.why),
-                },
-            }
-        },
+        "deploy": _resources(
+            Noted(str(sizing.cores.value), sizing.cores.why),
+            Noted(f"{sizing.most_mb.value}M", sizing.most_mb.why),
+            Noted(f"{sizing.millicores.value / 1000:g}", sizing.millicores.why),
+            Noted(f"{sizing.reserved_mb.value}M", sizing.reserved_mb.why),
+        ),
+    }
+
+
+def _monitor(order: Order) -> Object:
+    """The service's image with other words; it reads what the service recorded."""
+    given = beside.beside(order)
+    return {
+        "image": order.image,
+        "pull_policy": Noted("never", "the same image, built for the service"),
+        "entrypoint": beside.words(order),
+        "volumes": [f"traffic:{TRAFFIC}:ro"],
+        "networks": ["monitor"],
+        **_held(),
+        "tmpfs": ["/tmp"],
+        "healthcheck": Noted(
+            {
+                "test": ["CMD", "python", "-c", beside.HEALTH],
+                "interval": "30s",
+                "timeout": "5s",
+                "start_period": "60s",
+            },
+            "in place of the image's, which asks the service",
+        ),
+        "depends_on": ["model"],
+        "deploy": _resources(
+            Noted(f"{given.most_millicores.value / 1000:g}", given.most_millicores.why),
+            Noted(f"{given.most_mb.value}M", given.most_mb.why),
+            Noted(f"{given.millicores.value / 1000:g}", given.millicores.why),
+            Noted(f"{given.reserved_mb.value}M", given.reserved_mb.why),
+        ),
+    }
+
+
+def _resources(cpus: Noted, memory: Noted, reserved_cpus: Noted, reserved_memory: Noted) -> Object:
+    return {
+        "resources": {
+            "limits": {"cpus": cpus, "memory": memory},
+            "reservations": {"cpus": reserved_cpus, "memory": reserved_memory},
+        }
     }
 
 
@@ -199,19 +237,23 @@ def _grafana() -> Object:
 
 def prometheus_config(order: Order) -> Object:
     """Prometheus's own configuration: whom it scrapes, with which key, whom it tells."""
+    jobs: list[Object] = [
+        {
+            "job_name": order.title,
+            "authorization": Noted(
+                {"credentials_file": f"{MOUNTED}/metrics.key"}, "a key of the scope `metrics`"
+            ),
+            "static_configs": [{"targets": [f"model:{PORT}"]}],
+        }
+    ]
+    if order.records:
+        target = f"monitor:{beside.MONITOR_PORT}"
+        jobs.append({"job_name": beside.job(order), "static_configs": [{"targets": [target]}]})
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["rules.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["alertmanager:9093"]}]}]},
-        "scrape_configs": [
-            {
-                "job_name": order.title,
-                "authorization": Noted(
-                    {"credentials_file": f"{MOUNTED}/metrics.key"}, "a key of the scope `metrics`"
-                ),
-                "static_configs": [{"targets": [f"model:{PORT}"]}],
-            }
-        ],
+        "scrape_configs": jobs,
     }
 
 

@@ -5,7 +5,7 @@
 
 The base holds a Deployment with probes, limits and a tight security context, its Service, budget for
 disruptions, network policy and an autoscaler by processor time. The overlay `prometheus` adds
-monitoring (ServiceMonitor, PrometheusRule, dashboard) and scales by requests in flight a replica too;
+monitoring (ServiceMonitor, PodMonitor, PrometheusRule, dashboard) and scales by requests in flight a replica too;
 `keda` scales by them alone, to no replica and back. Kubernetes 1.32 or newer.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.deploy import watched
+from modelwright.deploy import beside, watched
 from modelwright.deploy.imaging import IGNORED, SECRETS, Files, image_files
 from modelwright.deploy.ordering import Order
 from modelwright.deploy.targets import Target, _cluster
@@ -24,7 +24,7 @@ from modelwright.deploy.yamltext import Noted, text
 
 VERSION = 1
 Object = dict[str, Any]
-_PROMETHEUS = "http://prometheus-operated.monitoring.svc:9090"
+_PROMETHEUS = f"http://prometheus-operated.{_cluster.PROMETHEUS_NAMESPACE}.svc:9090"
 _KUSTOMIZE = "kustomize.config.k8s.io"
 
 
@@ -131,6 +131,8 @@ def _monitoring(order: Order) -> Files:
         },
         "dashboard": _dashboard(order),
     }
+    if order.records:
+        objects["podmonitor"] = _pod_monitor(order)
     if order.receiver is not None:
         objects["alertmanagerconfig"] = _alertmanager_config(order, order.receiver)
     files: Files = {
@@ -163,6 +165,29 @@ def _service_monitor(order: Order) -> Object:
                     ),
                     "relabelings": Noted(
                         [{"targetLabel": "job", "replacement": order.title}],
+                        "the rules know the job by the bundle's name",
+                    ),
+                }
+            ],
+        },
+    }
+
+
+def _pod_monitor(order: Order) -> Object:
+    """The monitor's port is no port of the Service, so that callers do not find it."""
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PodMonitor",
+        "metadata": _cluster.metadata(order),
+        "spec": {
+            "selector": {"matchLabels": _cluster.selector(order)},
+            "podMetricsEndpoints": [
+                {
+                    "port": _cluster.MONITOR,
+                    "path": "/metrics",
+                    "interval": "15s",
+                    "relabelings": Noted(
+                        [{"targetLabel": "job", "replacement": beside.job(order)}],
                         "the rules know the job by the bundle's name",
                     ),
                 }
@@ -307,6 +332,21 @@ def _trigger(query: str, threshold: int) -> Object:
     }
 
 
+def _monitored(order: Order) -> str:
+    """What is to be known of the container `monitor`."""
+    if not order.records:
+        return ""
+    return (
+        f"{beside.notes(order)}"
+        "- The monitor is a container of each pod, for the traffic lies in the pod and goes with it; fewer\n"
+        "  than 100 recorded answers are not judged. A pod is ready while both containers run: a monitor\n"
+        "  that is killed for its memory takes its replica out until it runs again.\n"
+        f"- The network policy lets Prometheus in the namespace `{_cluster.PROMETHEUS_NAMESPACE}` reach "
+        "it; the operator selects PodMonitors\n  in every namespace with "
+        "`podMonitorSelectorNilUsesHelmValues: false`.\n"
+    )
+
+
 def _notes(order: Order) -> str:
     name, space, sizing = order.name, order.namespace, order.sizing
     return f"""
@@ -333,7 +373,7 @@ Valid for Kubernetes 1.32 to 1.37. Custom resources: monitoring.coreos.com/v1, k
   that enforces them: Dataplane V2 on GKE, the VPC CNI with its policy agent on EKS.
 - The overlays expect Prometheus at `{_PROMETHEUS}`, and an operator that selects ServiceMonitors and
   rules in every namespace (`serviceMonitorSelectorNilUsesHelmValues: false` and the same of rules).
-- From zero the first request meets no replica: the ingress answers 503 while one starts, and a caller
+{_monitored(order)}- From zero the first request meets no replica: the ingress answers 503 while one starts, and a caller
   that tries again (as `modelwright.Client` does) is answered then. KEDA's HTTP add-on holds requests.
 - A new bundle: `mw deploy` into this folder again, build, push, apply. Replicas change one by one.
 - Another key: `mw keys add NAME --file secrets/service/keys.json`, then the secret again with

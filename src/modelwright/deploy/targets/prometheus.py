@@ -13,14 +13,14 @@ from typing import Any, final
 
 from pydantic import BaseModel, ConfigDict
 
-from modelwright.deploy import watched, watching
+from modelwright.deploy import beside, watched, watching
+from modelwright.deploy.beside import MONITOR_PORT
 from modelwright.deploy.imaging import Files
 from modelwright.deploy.ordering import PORT, Order
 from modelwright.deploy.targets import Target
 from modelwright.deploy.yamltext import Noted, text
 
 VERSION = 1
-MONITOR_PORT = 9109
 _RULES = (
     "Taken as they are: `rule_files: [rules.yml]`. Tested by: promtool test rules rules_test.yml"
 )
@@ -63,8 +63,8 @@ class Prometheus(Target):
 
     def notes(self, order: Order) -> str:
         return f"""
-- With a Prometheus of your own: add `rules.yml` to its `rule_files`, and the two jobs of `prometheus.yml`
-  to its `scrape_configs`. Rules know the service's series by the label `model`, and its processes by the
+- With a Prometheus of your own: add `rules.yml` to its `rule_files`, and the jobs of `prometheus.yml` to
+  its `scrape_configs`. Rules know the service's series by the label `model`, and its processes by the
   job's name, `{order.title}`.
 - With an Alertmanager of your own: alerts carry `severity` (page, ticket, info), `about`, `model`, and
   `action: renew` where a new model is called for; `alertmanager.yml` shows routes and inhibition.
@@ -72,8 +72,19 @@ class Prometheus(Target):
 - Grafana: import `dashboards/{order.name}.json` and choose the data source at its top.
 - `runbooks/` has a page for each alert. Serve the folder somewhere and put its address before
   `runbooks/` in `rules.yml`, so that the links of alerts lead there.
-- Drift and quality: `mw monitor BUNDLE --traffic DIR --every 3600 --port {MONITOR_PORT}`.
-"""
+{_monitoring(order)}"""
+
+
+def _monitoring(order: Order) -> str:
+    """What the second job scrapes, or why there is none."""
+    if not order.records:
+        return "- No job for `mw monitor`: the recipe records nothing (`serve: {record: ...}`).\n"
+    return (
+        f"- Drift and quality, the job `{beside.job(order)}`: beside each replica `mw monitor BUNDLE "
+        f"--traffic DIR\n  --every {order.monitor.every_s:.10g} --port {MONITOR_PORT}`, with `--host 0.0.0.0` for a "
+        "Prometheus elsewhere; each replica's monitor is\n  a target, for it sees that replica's "
+        "traffic alone.\n"
+    )
 
 
 def _config(order: Order) -> dict[str, Any]:
@@ -83,18 +94,20 @@ def _config(order: Order) -> dict[str, Any]:
         "a service with keys: add `authorization: {credentials_file: FILE}` to the job, with a key of\n"
         "`mw keys add prometheus --scope metrics`; with TLS: `scheme: https`",
     )
+    jobs: list[Any] = [{"job_name": order.title, "static_configs": [{"targets": [key]}]}]
+    if order.records:
+        jobs.append(
+            {
+                "job_name": beside.job(order),
+                "static_configs": [{"targets": [f"localhost:{MONITOR_PORT}"]}],
+            }
+        )
     return {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": ["rules.yml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": ["localhost:9093"]}]}]},
         "scrape_configs": Noted(
-            [
-                {"job_name": order.title, "static_configs": [{"targets": [key]}]},
-                {
-                    "job_name": f"{order.title}-monitor",
-                    "static_configs": [{"targets": [f"localhost:{MONITOR_PORT}"]}],
-                },
-            ],
+            jobs,
             f"every replica is a target; how many there may be: {order.sizing.in_flight.why}",
         ),
     }

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from modelwright.artifacts.bundle import read_bundle, seal_bundle
 from modelwright.artifacts.traffic import TrafficWriter
 from modelwright.cli import main
 from modelwright.engines import Bundle
@@ -23,6 +24,7 @@ from modelwright.errors import UserError
 from modelwright.monitor import watching
 from modelwright.monitor.page import page
 from modelwright.monitor.stage import Findings, MonitorRequest, run
+from modelwright.monitor.watching import LATEST, promoted
 
 SAMPLES = Path(__file__).parents[2] / "src" / "modelwright" / "samples" / "helpdesk"
 FOREIGN = [
@@ -267,6 +269,22 @@ def test_beside_the_service_it_tells_prometheus(
     assert float(unseen.rpartition(" ")[2]) > 1
     assert 'modelwright_drift_rows{model="tiny"} 300.0' in told
     assert 'modelwright_quality_floor{metric="accuracy",model="tiny"}' in told
+
+
+def test_the_bundle_beside_it_is_watched_once_it_gives_all_answers(
+    tiny_bundle: Path, messages: list[str], tmp_path: Path
+) -> None:
+    old, new = (shutil.copytree(tiny_bundle, tmp_path / name) for name in ("old", "new"))
+    seal_bundle(new, {**read_bundle(new), "description": "renewed"})
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "bundle.json").write_text("{")
+    request, manifest = MonitorRequest(old, tmp_path / "traffic"), read_bundle(old)
+    assert promoted(request, manifest) is None
+    record(old, request.traffic, messages[:10])
+    record(new, request.traffic, messages[:LATEST])
+    assert promoted(request, manifest) == new.resolve()
+    record(old, request.traffic, messages[:1])  # a canary answers beside it
+    assert promoted(request, manifest) is None
 
 
 LEAN = """

@@ -1,12 +1,18 @@
-"""The same check every so often, told to Prometheus; a check that fails is told and made again."""
+"""The same check every so often, told to Prometheus; a check that fails is told and made again.
+
+When a bundle beside the watched one answers all requests, as after a promotion, that one is watched.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
-from modelwright.artifacts.bundle import read_bundle
+from modelwright.artifacts.bundle import MANIFEST, read_bundle
+from modelwright.artifacts.traffic import read_latest
 from modelwright.errors import ModelwrightError, UserError
 from modelwright.monitor.page import write_page
 from modelwright.monitor.quality import floor
@@ -16,6 +22,9 @@ from modelwright.runtime.libraries import require
 from modelwright.runtime.progress import say
 
 REQUIRES = {"prometheus_client": "serve"}
+LATEST = 50
+"""Answers that must all be of one other version before it is followed."""
+_METRICS = ("accuracy", "exact_match", "mae")
 _NAP_S = 0.2
 
 
@@ -49,6 +58,17 @@ class Gauges:
         self.floor = gauge("quality_floor", "Worst value that is in order.", "metric")
         self.estimate = gauge("estimated_quality", "By confidence alone.", "metric")
 
+    def begin(self, manifest: Mapping[str, Any], request: MonitorRequest) -> None:
+        """A bundle is watched from now on; what was told of another is forgotten."""
+        name = manifest["name"]
+        for gauge in (self.score, self.rows, self.floor, self.estimate, *self.live.values()):
+            gauge.clear()
+        for metric in _METRICS:
+            if (lowest := floor(manifest, metric, request.tolerance)) is not None:
+                self.floor.labels(name, metric).set(lowest)
+        self.period.labels(name).set(request.every)
+        self.failed.labels(name)
+
     def tell(self, found: Findings) -> None:
         """The findings of a check."""
         for one in found.signals:
@@ -73,11 +93,7 @@ def watch(request: MonitorRequest, host: str, port: int, page: Path | None) -> i
     prometheus = require("prometheus_client", "serve")
     manifest = read_bundle(request.bundle)
     name, gauges = manifest["name"], Gauges()
-    for metric in ("accuracy", "exact_match", "mae"):
-        if (lowest := floor(manifest, metric, request.tolerance)) is not None:
-            gauges.floor.labels(name, metric).set(lowest)
-    gauges.period.labels(name).set(request.every)
-    gauges.failed.labels(name)
+    gauges.begin(manifest, request)
     try:
         server, thread = prometheus.start_http_server(port, host, registry=gauges.registry)
     except OSError as error:
@@ -92,6 +108,11 @@ def watch(request: MonitorRequest, host: str, port: int, page: Path | None) -> i
         with stop_requests() as stop:
             while not stop.raised:
                 due = time.monotonic() + request.every
+                if (other := promoted(request, manifest)) is not None:
+                    manifest = read_bundle(other)
+                    request = replace(request, bundle=other)
+                    gauges.begin(manifest, request)
+                    say(f"  {name} {manifest['version']} answers now: {other.name} is watched")
                 _check(request, gauges, name, page)
                 while not stop.raised and time.monotonic() < due:
                     time.sleep(_NAP_S)
@@ -99,6 +120,25 @@ def watch(request: MonitorRequest, host: str, port: int, page: Path | None) -> i
         server.shutdown()
         thread.join()
     return 0
+
+
+def promoted(request: MonitorRequest, manifest: Mapping[str, Any]) -> Path | None:
+    """The bundle beside the watched one that gave all of the latest answers, if one did."""
+    columns = ("time", "model", "version")
+    latest = read_latest(
+        request.traffic, "requests", LATEST, 0.0, manifest["name"], columns=columns
+    )
+    versions = set(latest["version"].to_pylist())
+    if latest.num_rows < LATEST or len(versions) != 1 or manifest["version"] in versions:
+        return None
+    for path in sorted(request.bundle.resolve().parent.glob(f"*/{MANIFEST}")):
+        try:
+            found, folder = read_bundle(path.parent), path.parent
+        except (UserError, OSError):
+            continue
+        if found["name"] == manifest["name"] and found["version"] in versions:
+            return folder
+    return None
 
 
 def _check(request: MonitorRequest, gauges: Gauges, name: str, page: Path | None) -> None:

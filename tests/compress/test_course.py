@@ -43,6 +43,23 @@ def test_after_the_first_failure_the_thin_one_comes_first() -> None:
     assert taken(shape(12.0), True, False, True) == [7.0, 5.0, 6.0]
 
 
+def test_after_a_near_miss_one_that_is_a_little_milder_comes_first() -> None:
+    course = Course(FRONT, shape(12.0))
+    course.taught(False, close=True)
+    assert course.shape is not None
+    assert course.shape.cost == 9.0
+    course.taught(False)
+    assert course.shape.cost == 12.0
+    course = Course(Front(tuple(shape(20.0 - place) for place in range(12)), 9), shape(30.0))
+    course.taught(False, close=True)
+    assert course.shape is not None
+    assert course.shape.cost == 20.0 - 5
+    course.taught(True)
+    assert course.shape.cost == 20.0 - 7
+    course.taught(False)
+    assert course.shape.cost == 20.0 - 6
+
+
 def test_the_thin_one_comes_first_where_time_is_short() -> None:
     course = Course(FRONT, shape(12.0), short=True)
     assert course.shape is not None

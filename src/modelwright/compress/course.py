@@ -48,8 +48,8 @@ class Front:
 class Course:
     """Stronger architectures while proofs are likely, milder ones else, halving what is left.
 
-    When the first one fails, a thin network of all layers comes before milder ones; where time is
-    short, it comes first.
+    When the first one fails, a thin network of all layers comes before milder ones, unless little was
+    missing: then one that is a little milder does. Where time is short, the thin one comes first.
 
     Attributes:
         front: the architectures.
@@ -69,21 +69,24 @@ class Course:
         if self.short and self.near is not None:
             self.shape, self.near = self.near, None
 
-    def taught(self, likely: bool) -> None:
+    def taught(self, likely: bool, close: bool = False) -> None:
         """Go on after a lesson.
 
         Args:
             likely: whether what was taught is likely to be proven.
+            close: whether little was missing, where it is not.
         """
         if self.shape is self.front.shapes[self._place]:
             self._low, self._high = (
                 (self._place, self._high) if likely else (self._low, self._place)
             )
-        near, self.near = self.near, None
-        if near is not None and not likely:
-            self.shape = near
+        if self.near is not None and not likely and not close:
+            self.shape, self.near = self.near, None
         elif self._high - self._low > 1:
-            self._place = (self._low + self._high) // 2
+            steps = (self._low + 2 * self._high) // 3 if close else (self._low + self._high) // 2
+            self._place = max(self._low + 1, min(steps, self._high - 1))
             self.shape = self.front.shapes[self._place]
         else:
             self.shape = None
+        if likely:
+            self.near = None

@@ -66,6 +66,8 @@ PROOF_PASSES = 4
 SLACK_POINTS = 1.0
 """Beyond the limit: what a form may lose and still be tried on taught networks."""
 LIKELY, HOPELESS = 0.5, 0.02
+CLOSE = 3.0
+"""Times the allowed drop up to which a lesson missed it by little."""
 THIN = (0.85, 0.75, 0.6, 0.5, 0.4, 0.3)
 """Shares of the cost of all heads and neurons that are tried without a lesson."""
 UNTAUGHT_SHARE = 0.15
@@ -370,7 +372,12 @@ class Search:
             if epochs < (LEAST_EPOCHS if number else LEAST_EPOCHS / 2):
                 say("  no time for a lesson that would teach enough")
                 return
-            course.taught(self._finished(course.shape, epochs) > LIKELY)
+            points = self._finished(course.shape, epochs)
+            lost = min(point.tuning["drop_points"] for point in points)
+            course.taught(
+                max(self._likely(point.tuning) for point in points) > LIKELY,
+                close=lost <= CLOSE * self._compress.max_drop,
+            )
 
     def _pilot(self, shape: Shape) -> None:
         """Learn how long a lesson takes."""
@@ -389,16 +396,15 @@ class Search:
             write_json(path, known)
         return float(known[name])
 
-    def _finished(self, shape: Shape, epochs: float) -> float:
-        """Give a shape its lesson and its forms; the chance that one of them is proven."""
+    def _finished(self, shape: Shape, epochs: float) -> list[Point]:
+        """Give a shape its lesson and its forms."""
         path = self._path(shape, self.workshop.network(self.base))
         path = [*path, self._distil(shape, epochs)]
         say(f"  lesson of {epochs:g} epochs: {shape.label}")
         facts: dict[str, Any] = {}
         self.workshop.network(path, facts)
         self._learn_time(shape, epochs, facts)
-        points = self._formed(path, f"{shape.label}, taught {epochs:g} epochs")
-        return max(self._likely(point.tuning) for point in points)
+        return self._formed(path, f"{shape.label}, taught {epochs:g} epochs")
 
     def _formed(self, path: list[Step], label: str) -> list[Point]:
         """A network in the best forms."""

@@ -214,7 +214,7 @@ def _built(podman: Podman, name: str, written: Path) -> str:
     podman.run(
         "build", "--layers=false", "--network=none", "--format=docker",
         f"--build-arg=PYTHON_IMAGE={BASE}", "-t", name,
-        "-f", str(written / "image/Containerfile"), str(written / "image"),
+        "-f", str(written / "image/Containerfile"), str(written / "image"), timeout=600,
     )  # fmt: skip
     return name
 
@@ -321,6 +321,7 @@ def test_the_deployment_of_the_cluster_runs(
     podman.run("play", "kube", "--down", str(tmp_path / "deployment.yaml"))
 
 
+@pytest.mark.timeout(900)
 def test_the_monitor_runs_beside_the_model_in_one_pod(
     podman: Podman,
     tiny_bundle: Path,

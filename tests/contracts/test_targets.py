@@ -46,8 +46,19 @@ def _files(target: str, order: Order) -> dict[str, str | bytes | Path]:
 
 
 @pytest.fixture(scope="module")
-def order(tiny_bundle: Path) -> Order:
-    return ordered(tiny_bundle, _capacity(tiny_bundle), POLICY, Choices())
+def copy(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a bundle that records, for which most is written."""
+    folder = tmp_path_factory.mktemp("hostile") / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["serve"]["record"] = {"share": 1.0, "inputs": True}
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def order(copy: Path) -> Order:
+    return ordered(copy, _capacity(copy), POLICY, Choices())
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -154,13 +165,6 @@ def _hostile_order(bundle: Path, place: str, text: str) -> Order:
         path.write_bytes(before)
 
 
-@pytest.fixture(scope="module")
-def copy(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("hostile") / "bundle"
-    shutil.copytree(tiny_bundle, folder)
-    return folder
-
-
 class Shapes(dict[str, dict[str, Any]]):
     """By target; its repr is short, for hypothesis shows arguments."""
 
@@ -206,3 +210,13 @@ def test_names_that_stand_in_commands_and_keys_are_refused(
 ) -> None:
     with pytest.raises(UserError):
         _hostile_order(copy, place, text)
+
+
+@pytest.mark.parametrize("section", [{"every_s": "1; hostile"}, {"rows": -1}, {"x": 1}, "hostile"])
+def test_a_monitor_section_that_no_recipe_has_is_refused(
+    copy: Path, section: Any, tmp_path: Path
+) -> None:
+    manifest = json.loads((copy / "bundle.json").read_text()) | {"monitor": section}
+    (tmp_path / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"monitor of bundle\.json cannot be used"):
+        ordered(tmp_path, _capacity(tmp_path), POLICY, Choices())

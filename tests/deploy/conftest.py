@@ -70,6 +70,12 @@ def recording(tiny_bundle: Path, tmp_path: Path) -> Path:
     return recording_bundle(tiny_bundle, tmp_path / "recording")
 
 
+@pytest.fixture(scope="session")
+def make_recording() -> Callable[..., Path]:
+    """make_recording(bundle, folder, every_s=5.0)"""
+    return recording_bundle
+
+
 def recording_bundle(bundle: Path, folder: Path, every_s: float = 1_800.0) -> Path:
     """A copy that is whole, with a version of its own."""
     shutil.copytree(bundle, folder)

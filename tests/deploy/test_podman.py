@@ -6,6 +6,7 @@ the Containerfile (`--offline`). Everything goes into a folder of its own and is
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -18,21 +19,22 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from modelwright.artifacts.bundle import read_bundle
 from modelwright.artifacts.capacity import Capacity
 from modelwright.deploy import deploy
 from modelwright.deploy.ordering import Choices
 from modelwright.deploy.policy import Policy
 
 BASE = "localhost/python-of-this-machine:1"
-IMAGE = "localhost/tiny:1"
+IMAGE, RECORDING = "localhost/tiny:1", "localhost/tiny-that-records:1"
 MOST_MB = 350
 """Of an image without the model; the base made here is smaller or larger than the official one by
 a few tens."""
@@ -69,7 +71,7 @@ class Podman:
         )
         if check and done.returncode != 0:
             raise RuntimeError(f"podman {' '.join(words[:3])}: {done.stderr[-2000:]}")
-        return done.stdout
+        return done.stdout + (done.stderr if words[0] == "logs" else "")
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +148,7 @@ def _libraries(programs: list[str]) -> set[str]:
     modules = Path(sysconfig.get_path("stdlib"), "lib-dynload").glob("*.so")
     site = Path(sysconfig.get_path("platlib"))
     wheels = [*site.glob("onnxruntime/capi/*.so"), *site.glob("numpy/_core/*.so")]
+    wheels += [*site.glob("pyarrow/*.so*")]
     everything = [
         *programs,
         os.path.realpath(sys.executable),
@@ -182,12 +185,16 @@ def written(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The files for a cluster, those of the image among them, and the keys."""
-    folder = tmp_path_factory.mktemp("files")
+    return _written(tiny_bundle, IMAGE, tmp_path_factory.mktemp("files"), (capacity, policy))
+
+
+def _written(bundle: Path, image: str, folder: Path, numbers: tuple[Capacity, Policy]) -> Path:
+    capacity, policy = numbers
     capacity.save(folder / "capacity.json")
     policy.save(folder / "policy.json")
     files = {"capacity": folder / "capacity.json", "policy": folder / "policy.json"}
-    choices = Choices(image=IMAGE, offline=True, **files)
-    deploy(tiny_bundle, "kubernetes", folder / "out", choices)
+    choices = Choices(image=image, offline=True, **files)
+    deploy(bundle, "kubernetes", folder / "out", choices)
     (folder / "mw").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m modelwright "$@"\n')
     (folder / "mw").chmod(0o755)
     subprocess.run(
@@ -200,12 +207,16 @@ def written(
 @pytest.fixture(scope="module")
 def image(podman: Podman, written: Path) -> str:
     """Built as the README says, from the base of this machine and without any network."""
+    return _built(podman, IMAGE, written)
+
+
+def _built(podman: Podman, name: str, written: Path) -> str:
     podman.run(
         "build", "--layers=false", "--network=none", "--format=docker",
-        f"--build-arg=PYTHON_IMAGE={BASE}", "-t", IMAGE,
-        "-f", str(written / "image/Containerfile"), str(written / "image"),
+        f"--build-arg=PYTHON_IMAGE={BASE}", "-t", name,
+        "-f", str(written / "image/Containerfile"), str(written / "image"), timeout=600,
     )  # fmt: skip
-    return IMAGE
+    return name
 
 
 def _free() -> int:
@@ -308,3 +319,56 @@ def test_the_deployment_of_the_cluster_runs(
     _ready(port)
     _answers(port, written)
     podman.run("play", "kube", "--down", str(tmp_path / "deployment.yaml"))
+
+
+@pytest.mark.timeout(900)
+def test_the_monitor_runs_beside_the_model_in_one_pod(
+    podman: Podman,
+    tiny_bundle: Path,
+    make_recording: Callable[..., Path],
+    capacity: Capacity,
+    policy: Policy,
+    tmp_path: Path,
+) -> None:
+    """An image of a bundle that records, with the libraries that such an image is given."""
+    bundle = make_recording(tiny_bundle, tmp_path / "bundle", every_s=2.0)
+    measured = replace(capacity, version=read_bundle(bundle)["version"])
+    written = _written(bundle, RECORDING, tmp_path, (measured, policy))
+    _built(podman, RECORDING, written)
+    deployment = yaml.safe_load((written / "base/deployment.yaml").read_text())
+    pod = deployment["spec"]["template"]["spec"]
+    ports = [_free(), _free()]
+    for container, port in zip(pod["containers"], ports, strict=True):
+        container["ports"][0] |= {"hostPort": port, "hostIP": "127.0.0.1"}
+    pod["volumes"][0] = {"name": "keys", "hostPath": {"path": str(written / "secrets/service")}}
+    (tmp_path / "deployment.yaml").write_text(yaml.safe_dump(deployment))
+    podman.run("play", "kube", "--network=bridge", str(tmp_path / "deployment.yaml"))
+    try:
+        _ready(ports[0])
+        key = (written / "secrets/predict.key").read_text()
+        inputs = ["where is my gift card", "please close my account", "it is late"] * 40
+        assert _ask(ports[0], "/v1/predict", key, {"inputs": inputs})[0] == 200
+        names = podman.run("ps", "--format", "{{.Names}}").split()
+        container = next(name for name in names if name.endswith("monitor"))
+        told = _told(ports[1], "modelwright_drift_score{")
+        assert told, podman.run("logs", container)[-500:]
+        assert 'modelwright_drift_rows{model="tiny"} 120.0' in told
+        assert 'signal="embedding"' in told, "the model was opened"
+        assert 'modelwright_monitor_period_seconds{model="tiny"} 2.0' in told
+        write = "open('/var/lib/modelwright/x', 'w')"
+        with pytest.raises(RuntimeError, match="Read-only file system"):
+            podman.run("exec", container, "python", "-c", write)
+    finally:
+        podman.run("play", "kube", "--down", str(tmp_path / "deployment.yaml"))
+
+
+def _told(port: int, start: str, within: float = 120) -> str:
+    """What the monitor tells once it has a line of this start, "" if it never does; traffic is
+    written twice a minute."""
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            if f"\n{start}" in (text := _ask(port, "/metrics")[1]):
+                return text
+        time.sleep(0.5)
+    return ""

@@ -114,6 +114,14 @@ def answered(requests: pa.Table, request_ids: Iterable[str]) -> pa.Table:
     return requests.filter(pc.is_in(requests["request_id"], value_set=wanted))
 
 
+def plain_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """A table's rows, `time` in milliseconds since 1970: an image may know no time zones."""
+    import pyarrow as pa
+
+    moments = table["time"].cast(pa.int64())
+    return table.set_column(table.column_names.index("time"), "time", moments).to_pylist()
+
+
 def _files(folder: Path, kind: Kind) -> list[Path]:
     return sorted(folder.glob(f"{kind}-*.parquet"))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.artifacts.bundle import read_bundle
-from modelwright.artifacts.traffic import answered, read_latest
+from modelwright.artifacts.traffic import answered, plain_rows, read_latest
 from modelwright.encoders.image import from_base64
 from modelwright.errors import UserError
 from modelwright.monitor.quality import Limits, Quality, estimated, live, told_of
@@ -168,8 +168,8 @@ def run(request: MonitorRequest, opened: Bundle | None = None) -> Findings:
         model=manifest["name"],
         version=manifest["version"],
         rows=len(rows),
-        begin=rows[0]["time"].timestamp(),
-        end=rows[-1]["time"].timestamp(),
+        begin=rows[0]["time"] / 1000,
+        end=rows[-1]["time"] / 1000,
         alpha=alpha,
         signals=found,
         live=tuple(_live(request, manifest, alpha)),
@@ -180,7 +180,7 @@ def run(request: MonitorRequest, opened: Bundle | None = None) -> Findings:
 def _live(request: MonitorRequest, manifest: Mapping[str, Any], alpha: float) -> list[Quality]:
     """By feedback; answers that are older than the window count, too."""
     kept = read_latest(request.traffic, "feedback", MOST_TOLD, request.since)
-    told = told_of(kept.to_pylist())
+    told = told_of(plain_rows(kept))
     if not told:
         return []
     among = read_latest(
@@ -189,7 +189,7 @@ def _live(request: MonitorRequest, manifest: Mapping[str, Any], alpha: float) ->
     )  # fmt: skip
     answers = {
         (row["request_id"], row["index"]): answer_of(row["prediction"])
-        for row in answered(among, {place[0] for place in told}).to_pylist()
+        for row in plain_rows(answered(among, {place[0] for place in told}))
         if row["version"] == manifest["version"]
     }
     return live(manifest, answers, told, Limits(request.tolerance, alpha, request.rows))
@@ -205,7 +205,7 @@ def rows_of(request: MonitorRequest, manifest: Mapping[str, Any]) -> list[dict[s
         raise _too_few(request, f"{request.traffic} is no folder")
     name, version = manifest["name"], manifest["version"]
     kept = read_latest(request.traffic, "requests", 4 * request.rows, request.since, name)
-    rows = kept.to_pylist()
+    rows = plain_rows(kept)
     mine = [row for row in rows if row["version"] == version][-request.rows :]
     if len(mine) < LEAST_ROWS:
         others = sorted({str(row["version"]) for row in rows} - {version})

@@ -13,7 +13,8 @@ from modelwright.artifacts.traffic import TrafficWriter
 from modelwright.cli import main
 from modelwright.deploy import traces
 from modelwright.deploy.policy import Policy
-from modelwright.deploy.simulating import Curve, best, best_policy, fixed, simulate
+from modelwright.deploy.latency import Curve
+from modelwright.deploy.simulating import best, best_policy, fixed, simulate
 from modelwright.errors import UserError
 
 LOADS = (

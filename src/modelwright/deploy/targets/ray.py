@@ -142,35 +142,13 @@ def _arguments(order: Order) -> dict[str, Any]:
 
 
 def _deployment(order: Order) -> dict[str, Any]:
-    sizing, policy = order.sizing, order.policy
-    target = math.ceil(policy.target)
+    sizing, target = order.sizing, math.ceil(order.policy.target)
     return {
         "name": DEPLOYMENT,
         "max_ongoing_requests": Noted(
             2 * target, f"2 x {target} wanted: what a replica takes on while others start"
         ),
-        "autoscaling_config": {
-            "min_replicas": Noted(sizing.least.value, sizing.least.why),
-            "initial_replicas": sizing.least.value,
-            "max_replicas": Noted(sizing.most.value, sizing.most.why),
-            "target_ongoing_requests": Noted(float(policy.target), sizing.in_flight.why),
-            "upscale_delay_s": Noted(
-                float(policy.up_seconds), "that more must have been wanted: the policy's"
-            ),
-            "downscale_delay_s": Noted(
-                float(policy.down_seconds), "that fewer must have been wanted: the policy's"
-            ),
-            "metrics_interval_s": Noted(
-                float(policy.metrics_seconds), "between two reports of the requests in flight"
-            ),
-            "look_back_period_s": Noted(
-                float(policy.look_back_seconds), "over which they are averaged, as was simulated"
-            ),
-            "upscaling_factor": Noted(
-                float(policy.up_gain), "of the way up in one step; Ray has no other bound on it"
-            ),
-            "downscaling_factor": Noted(float(policy.down_gain), "of the way down in one step"),
-        },
+        "autoscaling_config": _noted(order),
         "graceful_shutdown_timeout_s": Noted(
             float(sizing.stop_seconds.value), sizing.stop_seconds.why
         ),
@@ -180,6 +158,41 @@ def _deployment(order: Order) -> dict[str, Any]:
             "num_cpus": Noted(sizing.cores.value, sizing.cores.why),
             "memory": Noted(sizing.reserved_mb.value * 1024**2, sizing.reserved_mb.why),
         },
+    }
+
+
+def autoscaling(policy: Policy) -> dict[str, Any]:
+    """A policy in the words of Ray Serve's `AutoscalingConfig`; all of it but the bound on growth."""
+    return {
+        "min_replicas": policy.minimum,
+        "initial_replicas": policy.minimum,
+        "max_replicas": policy.maximum,
+        "target_ongoing_requests": float(policy.target),
+        "upscale_delay_s": float(policy.up_seconds),
+        "downscale_delay_s": float(policy.down_seconds),
+        "metrics_interval_s": float(policy.metrics_seconds),
+        "look_back_period_s": float(policy.look_back_seconds),
+        "upscaling_factor": float(policy.up_gain),
+        "downscaling_factor": float(policy.down_gain),
+    }
+
+
+def _noted(order: Order) -> dict[str, Any]:
+    sizing = order.sizing
+    notes = {
+        "min_replicas": sizing.least.why,
+        "max_replicas": sizing.most.why,
+        "target_ongoing_requests": sizing.in_flight.why,
+        "upscale_delay_s": "that more must have been wanted: the policy's",
+        "downscale_delay_s": "that fewer must have been wanted: the policy's",
+        "metrics_interval_s": "between two reports of the requests in flight",
+        "look_back_period_s": "over which they are averaged, as was simulated",
+        "upscaling_factor": "of the way up in one step; Ray has no other bound on it",
+        "downscaling_factor": "of the way down in one step",
+    }
+    return {
+        key: Noted(value, notes[key]) if key in notes else value
+        for key, value in autoscaling(order.policy).items()
     }
 
 

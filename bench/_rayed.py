@@ -1,0 +1,99 @@
+"""A bundle behind Ray Serve on this machine, for the programs that measure it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+CPUS = 8
+"""That Ray is told of; it places replicas by them."""
+PARTS = ("ray::ServeReplica", "ray::Proxy", "ray::ServeController", "raylet", "gcs_server")
+"""Processes that take part in an answer."""
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[int]:
+    """Ray with Ray Serve on the loopback; gives the port of its proxy."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray import serve
+
+    ray.init(
+        address="local", num_cpus=CPUS, object_store_memory=150_000_000, include_dashboard=False,
+        log_to_driver=False, _node_ip_address="127.0.0.1",
+    )  # fmt: skip
+    try:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        serve.start(http_options={"host": "127.0.0.1", "port": port})
+        yield port
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def serve_bundle(bundle: Path, **deployment: Any) -> None:
+    """Serve it with a thread and a core a replica, and such options; returns when it answers."""
+    from ray import serve
+
+    from modelwright.serve.ray_app import build
+
+    options = {"max_ongoing_requests": 16, "ray_actor_options": {"num_cpus": 1}, **deployment}
+    given = {"bundle": str(bundle), "threads": 1, "deployment": options}
+    serve.run(build(given), name="model", route_prefix="/")
+
+
+def replicas() -> int:
+    """That answer now."""
+    from ray import serve
+
+    deployments = serve.status().applications["model"].deployments
+    return int(deployments["Model"].replica_states.get("RUNNING", 0))
+
+
+def second_replica_seconds(bundle: Path) -> float:
+    """From the order of a second replica until it answers, with the first one idle."""
+    import threading
+
+    began = time.monotonic()
+    asking = threading.Thread(target=serve_bundle, args=(bundle,), kwargs={"num_replicas": 2})
+    asking.start()
+    while replicas() < 2:
+        time.sleep(0.05)
+    took = time.monotonic() - began
+    asking.join()
+    return took
+
+
+def processes() -> tuple[int, ...]:
+    """Those that take part in an answer, and this one, whose callers share the cores."""
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            stat = (folder / "stat").read_text(encoding="utf-8")
+            parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
+            names[int(folder.name)] = (folder / "cmdline").read_text(encoding="utf-8")
+    return (
+        os.getpid(),
+        *(pid for pid in parents if _below(pid, parents) and _takes_part(names.get(pid, ""))),
+    )
+
+
+def _below(pid: int, parents: dict[int, int]) -> bool:
+    while pid in parents and pid != os.getpid():
+        pid = parents[pid]
+    return pid == os.getpid()
+
+
+def _takes_part(command: str) -> bool:
+    first = command.split("\0")[0]
+    return any(first.startswith(part) or first.endswith(f"/{part}") for part in PARTS)

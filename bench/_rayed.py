@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,26 +49,32 @@ def serve_bundle(bundle: Path, **deployment: Any) -> None:
     serve.run(build(given), name="model", route_prefix="/")
 
 
-def replicas() -> int:
-    """That answer now."""
+def replicas(state: str = "RUNNING") -> int:
+    """In a state now: `RUNNING` that answer, `STARTING`."""
     from ray import serve
 
     deployments = serve.status().applications["model"].deployments
-    return int(deployments["Model"].replica_states.get("RUNNING", 0))
+    return int(deployments["Model"].replica_states.get(state, 0))
 
 
-def second_replica_seconds(bundle: Path) -> float:
-    """From the order of a second replica until it answers, with the first one idle."""
-    import threading
+def second_replica_seconds(bundle: Path, ask: Callable[[], object]) -> float:
+    """From the order of a second replica until it answers, while nobody asks the first.
 
+    Args:
+        bundle: that is served.
+        ask: asks once; the autoscaler is told to want a second replica as soon as anybody does.
+    """
+    eager = {
+        "min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 0.01,
+        "upscale_delay_s": 0.0, "metrics_interval_s": 0.2, "look_back_period_s": 1.0,
+    }  # fmt: skip
+    serve_bundle(bundle, autoscaling_config=eager)
+    while not replicas("STARTING"):
+        ask()
     began = time.monotonic()
-    asking = threading.Thread(target=serve_bundle, args=(bundle,), kwargs={"num_replicas": 2})
-    asking.start()
     while replicas() < 2:
         time.sleep(0.05)
-    took = time.monotonic() - began
-    asking.join()
-    return took
+    return time.monotonic() - began
 
 
 def processes() -> tuple[int, ...]:

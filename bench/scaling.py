@@ -11,8 +11,8 @@ share the machine's cores, so that more replicas are more time slices, not more 
 
 Before any of that, one replica behind Ray's proxy is measured as `mw bench --service` measures one, and
 the start of a second; from these figures alone the step is simulated with the same policy, on the
-machine's cores. Then the real runs follow, each with other times of arrival. The error of the simulation is told beside that of
-another real run, taken for a foretelling.
+machine's cores. Then the real runs follow, each with other times of arrival. The error of the
+simulation is told beside that of another real run, taken for a foretelling.
 """
 
 from __future__ import annotations
@@ -116,9 +116,23 @@ def measured(bundle: Path, slo: float, seconds: float) -> Any:
         service = Service(f"http://127.0.0.1:{port}", port, processes(), 0.0)
         variant = str(read_bundle(bundle)["default"])
         found = measure_running(service, bundle, slo, seconds, variant, 1)
-        found = replace(found, ready_seconds=round(second_replica_seconds(bundle), 2))
+        started = second_replica_seconds(bundle, lambda: asked_once(port, bundle))
+        found = replace(found, ready_seconds=round(started, 2))
     say(f"  {found.per_second:g} requests/s a replica, which starts in {found.ready_seconds:g} s")
     return found
+
+
+def asked_once(port: int, bundle: Path) -> None:
+    """One request, whatever it brings."""
+    from modelwright.deploy._load import Callers
+    from modelwright.deploy.measuring import golden_rows, request
+
+    async def ask() -> None:
+        callers = Callers(port, [request(golden_rows(bundle)[0], port)])
+        await callers.crowd(1, 0.05)
+        callers.close()
+
+    asyncio.run(ask())
 
 
 @dataclass(frozen=True)

@@ -101,5 +101,5 @@ def _below(pid: int, parents: dict[int, int]) -> bool:
 
 
 def _takes_part(command: str) -> bool:
-    first = command.split("\0")[0]
+    first = command.split("\0", maxsplit=1)[0]
     return any(first.startswith(part) or first.endswith(f"/{part}") for part in PARTS)

@@ -153,7 +153,9 @@ class Seen:
 
     def met_again(self, step: Step) -> float | None:
         """Seconds after the step from which on the promise is kept; None where it never is."""
-        kept = [one["failed"] == 0 and one["p99_ms"] <= step.slo for one in self.each[step.before :]]
+        kept = [
+            one["failed"] == 0 and one["p99_ms"] <= step.slo for one in self.each[step.before :]
+        ]
         last = max((second for second, one in enumerate(kept) if not one), default=-1)
         return float(last + 1) if last + 1 < len(kept) else None
 

@@ -134,7 +134,7 @@ class Reports:
             kept = [point for point in self._points if point[0] > since]
             self._points = kept or [(now, queued + self._count(running, replicas))]
             self._told = list(self._points)
-        return _mean(self._told, now)
+        return mean_held(self._told, now)
 
     def _count(self, running: float, replicas: int) -> float:
         if running <= 0 or replicas == 0:
@@ -144,7 +144,7 @@ class Reports:
         return float(self._random.negative_binomial(shape, share)) / self._draws
 
 
-def _mean(points: list[tuple[float, float]], now: float) -> float:
+def mean_held(points: list[tuple[float, float]], now: float) -> float:
     """Over time, each value until the next one, the last until now."""
     if not points:
         return 0.0

@@ -37,8 +37,9 @@ BEFORE, AFTER = 10, 45
 QUICK = (3, 8)
 RUNS = 3
 PATIENCE = 20.0
+WARM_S = 5.0
 MOST = 4
-MEASURED_S = 66.0
+MEASURED_S = 132.0
 """Of the load that one replica is measured by."""
 WINDOW_S = 5
 AT_LEAST, AIM = 0.30, 0.15
@@ -73,7 +74,7 @@ def main() -> None:
     """Parse, measure, foretell, serve, ask, report."""
     parser = arguments(__doc__, "a few seconds, a bundle of a few steps", data=False)
     parser.add_argument("--bundle", type=Path)
-    parser.add_argument("--rate", type=float, default=4.0, help="requests a second before the step")
+    parser.add_argument("--rate", type=float, default=3.0, help="requests a second before the step")
     parser.add_argument("--slo", type=float, default=200.0, help="promised p99, milliseconds")
     parser.add_argument("--runs", type=int, default=RUNS, help="real runs")
     options = parser.parse_args()
@@ -98,8 +99,8 @@ def policy() -> Any:
     from modelwright.deploy.policy import UNBOUNDED, Policy
 
     return Policy(
-        minimum=1, maximum=MOST, target=1.0, up_seconds=1.0, down_seconds=60.0,
-        up_factor=UNBOUNDED, look_back_seconds=2.0, metrics_seconds=0.5,
+        minimum=1, maximum=MOST, target=0.5, up_seconds=1.0, down_seconds=60.0,
+        up_factor=UNBOUNDED, look_back_seconds=10.0, metrics_seconds=0.2, up_gain=0.2,
     )  # fmt: skip
 
 
@@ -200,9 +201,7 @@ async def _asked(port: int, requests: Sequence[bytes], step: Step, seed: int) ->
 
     callers = Callers(port, requests, seed)
     try:
-        await callers.crowd(
-            1, 2.0
-        )  # wakes what wakes up at first use; one caller needs one replica
+        await callers.arrive(step.rate, WARM_S, PATIENCE)  # wakes what wakes up at first use
         waiting, counts = [], []
         began = time.perf_counter()
         for second, rate in enumerate(step.rates):

@@ -153,7 +153,7 @@ def test_more_than_the_cores_can_serve_waits_however_many_replicas_there_are() -
 
 
 def test_percentiles_of_a_run_are_those_of_all_its_answers() -> None:
-    one, many = np.ones(1), np.full(50, 2.0)
+    one, many = np.ones(1), np.ones(50)
     assert latency.percentile(0.99, 10 * one, 40 * one, 0 * one, one) == pytest.approx(40, rel=0.03)
     assert latency.percentile(0.5, 10 * many, 40 * many, 0 * many, many) == pytest.approx(
         10, rel=0.01

@@ -113,11 +113,13 @@ def simulate(
     scaler, machine = Scaler(policy, capacity.ready_seconds, step), _Machine(capacity, cores)
     replicas, found = np.zeros(steps), np.zeros((3, steps))
     queue = answered = failed = late = hours = 0.0
-    speed, limit = 1.0, patience * capacity.slo_p99_ms / 1000
+    start_speed, limit = 1.0, patience * capacity.slo_p99_ms / 1000
     for at in range(steps):
         came = each_second[at] * step
-        serving = scaler.ready(step * speed)
-        speed = machine.speed(serving, (queue + came) / step, scaler.starting)
+        serving = scaler.ready(step * start_speed)
+        speed, start_speed, longer = machine.shares(
+            serving, (queue + came) / step, scaler.starting
+        )
         able = serving * capacity.per_second * speed
         before = queue
         queue += came
@@ -128,7 +130,7 @@ def simulate(
         answered, failed = answered + done, failed + lost
         each = done / step / serving if serving else 0.0
         wait = (before + queue) / 2 / able if able else (limit if queue or came else 0.0)
-        p50, p99 = machine.latencies(each, speed)
+        p50, p99 = machine.latencies(each, longer)
         found[:, at] = p50 + 1000 * wait, p99 + 1000 * wait, 1000 * wait
         late += done if found[1, at] > capacity.slo_p99_ms else 0.0
         replicas[at] = serving
@@ -157,7 +159,12 @@ def step_of(trace: Trace, policy: Policy) -> float:
 
 
 class _Machine:
-    """What replicas do to each other where they share cores; nothing where each has its own."""
+    """What replicas do to each other where they share cores; nothing where each has its own.
+
+    A start takes a core, serving what was measured at its rate. Cores are shared fairly: who needs less
+    than an equal part gets it all. While more wants to run than there are cores, whoever runs is held up
+    as much as there is more, so that an answer takes longer also where its replica gets all it needs.
+    """
 
     def __init__(self, capacity: Capacity, cores: float) -> None:
         best = min(capacity.loads, key=lambda load: abs(load.rate - capacity.per_second))
@@ -165,16 +172,26 @@ class _Machine:
         self._cores_per_rate = best.cpu / best.rate
         self._usual, self._slowest = Curve(capacity, 50), Curve(capacity, 99)
 
-    def speed(self, serving: int, rate: float, starting: int) -> float:
-        """Of everything, 1 where there are cores enough."""
-        served = min(rate, serving * self._each_second)
-        needed = served * self._cores_per_rate + starting
-        return min(1.0, self._cores / needed) if needed else 1.0
+    def shares(self, serving: int, rate: float, starting: int) -> tuple[float, float, float]:
+        """For some replicas that serve a rate together, and some that start.
 
-    def latencies(self, rate: float, speed: float) -> tuple[float, float]:
-        """Median and 99th percentile at the rate of a replica, milliseconds: time is stretched."""
-        seen = rate / speed
-        return self._usual.at(seen) / speed, self._slowest.at(seen) / speed
+        Returns:
+            The share of its own speed at which a replica could serve, that at which one starts, and by
+            how much answers take longer.
+        """
+        each = min(rate / serving, self._each_second) * self._cores_per_rate if serving else 0.0
+        needed = each * serving + starting
+        if needed <= self._cores:
+            return 1.0, 1.0, 1.0
+        equal = self._cores / (serving + starting)
+        if each < equal and starting:
+            equal = (self._cores - each * serving) / starting
+        most = self._each_second * self._cores_per_rate
+        return min(1.0, equal / most), min(1.0, equal), needed / self._cores
+
+    def latencies(self, rate: float, longer: float) -> tuple[float, float]:
+        """Median and 99th percentile at the rate of a replica, milliseconds."""
+        return longer * self._usual.at(rate * longer), longer * self._slowest.at(rate * longer)
 
 
 def policies(capacity: Capacity, trace: Trace) -> list[Policy]:

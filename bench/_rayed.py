@@ -20,6 +20,8 @@ PARTS = ("ray::ServeReplica", "ray::Proxy", "ray::ServeController", "raylet", "g
 def cluster() -> Iterator[int]:
     """Ray with Ray Serve on the loopback; gives the port of its proxy."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Ray gives its workers niceness 15: on a machine that does anything else they starve
+    os.environ.setdefault("RAY_worker_niceness", str(os.getpriority(os.PRIO_PROCESS, 0)))
     import ray
     from ray import serve
 

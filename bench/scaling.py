@@ -214,8 +214,9 @@ async def _asked(port: int, requests: Sequence[bytes], step: Step, seed: int) ->
 
     def p99(begin: float, end: float) -> float:
         chosen = outcomes[round(begin) : min(len(outcomes), round(min(end, 1e6)))]
-        together = Outcome(latencies=[late for one in chosen for late in one.latencies])
-        return together.percentile(0.99)
+        lost = sum(one.sent - len(one.latencies) for one in chosen)
+        late = [PATIENCE] * lost + [late for one in chosen for late in one.latencies]
+        return Outcome(latencies=late).percentile(0.99)
 
     each = [
         {"sent": one.sent, "failed": one.sent - len(one.latencies),

@@ -12,6 +12,8 @@ from typing import Any
 
 CPUS = 8
 """That Ray is told of; it places replicas by them."""
+IDLE_CORES = 0.2
+"""In use by all of Ray, at most, where nothing is asked or started."""
 PARTS = ("ray::ServeReplica", "ray::Proxy", "ray::ServeController", "raylet", "gcs_server")
 """Processes that take part in an answer."""
 
@@ -49,6 +51,7 @@ def serve_bundle(bundle: Path, **deployment: Any) -> None:
     options = {"max_ongoing_requests": 16, "ray_actor_options": {"num_cpus": 1}, **deployment}
     given = {"bundle": str(bundle), "threads": 1, "deployment": options}
     serve.run(build(given), name="model", route_prefix="/")
+    _settled()
 
 
 def replicas(state: str = "RUNNING") -> int:
@@ -81,6 +84,32 @@ def second_replica_seconds(bundle: Path, ask: Callable[[], object]) -> float:
 
 def processes() -> tuple[int, ...]:
     """Those that take part in an answer, and this one, whose callers share the cores."""
+    found = _descendants()
+    return (os.getpid(), *(pid for pid, command in found.items() if _takes_part(command)))
+
+
+def _settled(within: float = 60.0) -> None:
+    """Wait until Ray, which starts a worker a core beforehand, does so no more."""
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        before = _cpu_seconds()
+        time.sleep(2.0)
+        if _cpu_seconds() - before < 2.0 * IDLE_CORES:
+            return
+
+
+def _cpu_seconds() -> float:
+    """Processor time of all processes below this one."""
+    total = 0
+    for pid in _descendants():
+        with contextlib.suppress(OSError):
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+            total += sum(map(int, stat.rpartition(")")[2].split()[11:13]))
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def _descendants() -> dict[int, str]:
+    """Commands of the processes below this one, by their ids."""
     parents: dict[int, int] = {}
     names: dict[int, str] = {}
     for folder in Path("/proc").iterdir():
@@ -88,18 +117,17 @@ def processes() -> tuple[int, ...]:
             continue
         with contextlib.suppress(OSError):
             stat = (folder / "stat").read_text(encoding="utf-8")
+            command = (folder / "cmdline").read_text(encoding="utf-8")
             parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
-            names[int(folder.name)] = (folder / "cmdline").read_text(encoding="utf-8")
-    return (
-        os.getpid(),
-        *(pid for pid in parents if _below(pid, parents) and _takes_part(names.get(pid, ""))),
-    )
+            names[int(folder.name)] = command
+    return {pid: name for pid, name in names.items() if _below(pid, parents)}
 
 
 def _below(pid: int, parents: dict[int, int]) -> bool:
-    while pid in parents and pid != os.getpid():
-        pid = parents[pid]
-    return pid == os.getpid()
+    above = parents.get(pid)
+    while above in parents and above != os.getpid():
+        above = parents[above]
+    return above == os.getpid()
 
 
 def _takes_part(command: str) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,24 +62,13 @@ def replicas(state: str = "RUNNING") -> int:
     return int(deployments["Model"].replica_states.get(state, 0))
 
 
-def second_replica_seconds(bundle: Path, ask: Callable[[], object]) -> float:
-    """From the order of a second replica until it answers, while nobody asks the first.
-
-    Args:
-        bundle: that is served.
-        ask: asks once; the autoscaler is told to want a second replica as soon as anybody does.
-    """
-    eager = {
-        "min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 0.01,
+def eager(most: int) -> dict[str, Any]:
+    """An autoscaler that wants another replica, and another, as soon as anybody asks: one at a time."""
+    return {
+        "min_replicas": 1, "max_replicas": most, "target_ongoing_requests": 0.01,
         "upscale_delay_s": 0.0, "metrics_interval_s": 0.2, "look_back_period_s": 1.0,
+        "upscaling_factor": 0.002,
     }  # fmt: skip
-    serve_bundle(bundle, autoscaling_config=eager)
-    while not replicas("STARTING"):
-        ask()
-    began = time.monotonic()
-    while replicas() < 2:
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 def processes() -> tuple[int, ...]:

@@ -10,8 +10,8 @@ again from the second on after which none breaks it to the end. Callers, Ray's p
 share the machine's cores, so that more replicas are more time slices, not more cores.
 
 Before any of that, one replica behind Ray's proxy is measured as `mw bench --service` measures one, and
-the start of a second; from these figures alone the step is simulated with the same policy, on the
-machine's cores. Then the real runs follow, each with other times of arrival. The error of the
+what starts of others take and do to it; from these figures alone the step is simulated with the same
+policy, on the machine's cores. Then the real runs follow, each with other times of arrival. The error of the
 simulation is told beside that of another real run, taken for a foretelling.
 """
 
@@ -29,7 +29,7 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
-from _rayed import cluster, processes, replicas, second_replica_seconds, serve_bundle
+from _rayed import cluster, eager, processes, replicas, serve_bundle
 from _report import arguments, report, row, say
 from startup import make_bundle
 
@@ -38,6 +38,7 @@ QUICK = (3, 8)
 RUNS = 3
 PATIENCE = 20.0
 WARM_S = 5.0
+SLICE_S, STARTS_S = 0.25, 60.0
 MOST = 4
 MEASURED_S = 132.0
 """Of the load that one replica is measured by."""
@@ -82,15 +83,15 @@ def main() -> None:
     step = Step(options.rate, *seconds, options.slo)
     with tempfile.TemporaryDirectory(prefix="modelwright-scaling-") as name:
         bundle = (options.bundle or make_bundle(Path(name), quick=options.quick)).resolve()
-        capacity = measured(bundle, step.slo, MEASURED_S / (10 if options.quick else 1))
-        foretold = simulated(capacity, step)
+        capacity, shared = measured(bundle, step.slo, MEASURED_S / (10 if options.quick else 1))
+        foretold = simulated(capacity, shared, step)
         runs = [scaled(bundle, step, seed) for seed in range(1 if options.quick else options.runs)]
     kept = [{"seconds": one.each, "met_again_s": one.met_again(step)} for one in runs]
     report(
         "scaling.py", [*rows_of(runs, step), *compared(foretold, runs, step)], options.json,
         ("modelwright", "ray", "onnxruntime", "starlette"),
         quick=options.quick, rate=step.rate, slo_ms=step.slo, bundle=bundle.name,
-        policy=asdict(policy()), capacity=asdict(capacity), simulated=foretold.each, runs=kept,
+        policy=asdict(policy()), capacity=asdict(capacity), shared=asdict(shared), simulated=foretold.each, runs=kept,
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def policy() -> Any:
     from modelwright.deploy.policy import UNBOUNDED, Policy
 
     return Policy(
-        minimum=1, maximum=MOST, target=0.5, up_seconds=1.0, down_seconds=60.0,
+        minimum=1, maximum=MOST, target=0.2, up_seconds=1.0, down_seconds=60.0,
         up_factor=UNBOUNDED, look_back_seconds=10.0, metrics_seconds=0.2, up_gain=0.2,
     )  # fmt: skip
 
@@ -107,33 +108,69 @@ def policy() -> Any:
 # -- foretold -------------------------------------------------------------------------------------
 
 
-def measured(bundle: Path, slo: float, seconds: float) -> Any:
-    """What one replica behind Ray's proxy can do, and how long a second one takes to start."""
+def measured(bundle: Path, slo: float, seconds: float) -> tuple[Any, Any]:
+    """What one replica behind Ray's proxy can do, how long others take to start, and what that does
+    to it meanwhile, at half of its capacity."""
     from modelwright.artifacts.bundle import read_bundle
-    from modelwright.deploy.measuring import Service, measure_running
+    from modelwright.deploy.measuring import Service, golden_rows, measure_running, request
+    from modelwright.deploy.simulating import Shared
 
     with cluster() as port:
         serve_bundle(bundle, num_replicas=1)
         service = Service(f"http://127.0.0.1:{port}", port, processes(), 0.0)
         variant = str(read_bundle(bundle)["default"])
         found = measure_running(service, bundle, slo, seconds, variant, 1)
-        started = second_replica_seconds(bundle, lambda: asked_once(port, bundle))
-        found = replace(found, ready_seconds=round(started, 2))
-    say(f"  {found.per_second:g} requests/s a replica, which starts in {found.ready_seconds:g} s")
-    return found
+        requests = [request(one, port) for one in golden_rows(bundle)]
+        serve_bundle(bundle, autoscaling_config=eager(MOST))
+        slices = asyncio.run(_beside_starts(port, requests, found.per_second / 2))
+    during = [one for one in slices if one.starting]
+    took = SLICE_S * len(during) / (MOST - 1)
+    found = replace(found, ready_seconds=round(took, 2))
+    grows = [_grows(found, during, percentile) for percentile in (50, 99)]
+    say(f"  {found.per_second:g} requests/s a replica; one starts in {took:.2f} s, while the median of "
+        f"the others is {grows[0]:.2f} times as long, the p99 {grows[1]:.2f} times")  # fmt: skip
+    return found, Shared(os.cpu_count() or 1, *grows)
 
 
-def asked_once(port: int, bundle: Path) -> None:
-    """One request, whatever it brings."""
+@dataclass(frozen=True)
+class Slice:
+    """A part of a second in which replicas may have started."""
+
+    rate: float
+    replicas: int
+    starting: bool
+    outcome: Any
+
+
+async def _beside_starts(port: int, requests: Sequence[bytes], rate: float) -> list[Slice]:
+    """Ask at a rate until all replicas answer."""
     from modelwright.deploy._load import Callers
-    from modelwright.deploy.measuring import golden_rows, request
 
-    async def ask() -> None:
-        callers = Callers(port, [request(golden_rows(bundle)[0], port)])
-        await callers.crowd(1, 0.05)
+    callers, found = Callers(port, requests, seed=99), []
+    try:
+        began, serving, waiting = time.perf_counter(), 1, []
+        while serving < MOST and time.perf_counter() - began < STARTS_S:
+            at = time.perf_counter()
+            waiting.append(asyncio.create_task(callers.arrive(rate, SLICE_S, PATIENCE)))
+            serving, starting = await asyncio.to_thread(lambda: (replicas(), replicas("STARTING")))
+            found.append((serving, starting > 0))
+            await asyncio.sleep(max(0.0, at + SLICE_S - time.perf_counter()))
+        outcomes = await asyncio.gather(*waiting)
+    finally:
         callers.close()
+    return [Slice(rate, *one, done) for one, done in zip(found, outcomes, strict=True)]
 
-    asyncio.run(ask())
+
+def _grows(capacity: Any, during: Sequence[Slice], percentile: int) -> float:
+    """By how much a percentile was above what was measured without a start."""
+    from modelwright.deploy._load import Outcome
+    from modelwright.deploy.latency import Curve
+
+    if not during:
+        return 1.0
+    usual = mean(Curve(capacity, percentile).at(one.rate / one.replicas) for one in during)
+    late = Outcome(latencies=[late for one in during for late in one.outcome.latencies])
+    return max(1.0, late.percentile(percentile / 100) / usual)
 
 
 @dataclass(frozen=True)
@@ -161,14 +198,14 @@ class Seen:
         return float(last + 1) if last + 1 < len(kept) else None
 
 
-def simulated(capacity: Any, step: Step) -> Seen:
+def simulated(capacity: Any, shared: Any, step: Step) -> Seen:
     """The step, played with the measured capacity."""
     from modelwright.deploy.simulating import simulate
     from modelwright.deploy.traces import Trace
 
     found = simulate(
         capacity, Trace("step", np.array(step.rates), 1.0), policy(),
-        cores=os.cpu_count() or 1, patience=1000 * PATIENCE / step.slo,
+        shared=shared, patience=1000 * PATIENCE / step.slo,
     )  # fmt: skip
 
     def p99(begin: float, end: float) -> float:

@@ -16,7 +16,7 @@ from modelwright.artifacts.capacity import Capacity, Load
 from modelwright.deploy import latency
 from modelwright.deploy.policy import UNBOUNDED, Policy
 from modelwright.deploy.scaler import Reports, Scaler, mean_held
-from modelwright.deploy.simulating import simulate
+from modelwright.deploy.simulating import OWN, Shared, simulate
 from modelwright.deploy.traces import Trace
 
 LOADS = (
@@ -34,9 +34,9 @@ gains = st.sampled_from([0.3, 0.5, 1.0, 1.7])
 moments = st.lists(st.tuples(st.floats(0, 60), st.integers(0, 20)), min_size=1, max_size=12)
 
 
-def grown(policy: Policy, capacity: Capacity = ONE, trace: Trace = STEP, **more: float) -> float:
+def grown(policy: Policy, shared: Shared = OWN) -> float:
     """When the first replica more answered."""
-    found = simulate(capacity, trace, policy, **more)
+    found = simulate(ONE, STEP, policy, shared=shared)
     place = found.replicas > policy.minimum
     return float(found.seconds[np.argmax(place)]) if place.any() else math.inf
 
@@ -138,16 +138,26 @@ def test_a_policy_with_reports_is_played_the_same_every_time() -> None:
 
 def test_replicas_that_share_few_cores_start_later_and_answer_later() -> None:
     many = replace(LIKE_RAY, target=0.5)
-    alone, shared = (simulate(ONE, STEP, many, cores=cores) for cores in (math.inf, 2.0))
-    assert grown(many, cores=2.0) > grown(many)
+    alone, shared = (simulate(ONE, STEP, many, shared=one) for one in (OWN, Shared(2.0)))
+    assert grown(many, Shared(2.0)) > grown(many)
     assert shared.percentile(0.99, 20.0) > 1.1 * alone.percentile(0.99, 20.0)
-    enough = simulate(ONE, STEP, many, cores=20.0)
+    enough = simulate(ONE, STEP, many, shared=Shared(20.0))
     assert (enough.p99_ms == alone.p99_ms).all()
+
+
+def test_what_a_start_was_measured_to_do_to_others_it_does_while_one_starts() -> None:
+    alone = simulate(ONE, STEP, LIKE_RAY)
+    found = simulate(ONE, STEP, LIKE_RAY, shared=Shared(start_p50=1.0, start_p99=3.0))
+    asked = grown(LIKE_RAY) - ONE.ready_seconds
+    during = (found.seconds > asked) & (found.seconds < asked + ONE.ready_seconds)
+    assert found.p99_ms[during] == pytest.approx(3.0 * alone.p99_ms[during])
+    before = found.seconds < asked
+    assert (found.p99_ms[before] == alone.p99_ms[before]).all()
 
 
 def test_more_than_the_cores_can_serve_waits_however_many_replicas_there_are() -> None:
     trace = Trace("flat", np.full(60, 300.0), 1.0)
-    found = simulate(ONE, trace, Policy(minimum=8, maximum=8), cores=2.0)
+    found = simulate(ONE, trace, Policy(minimum=8, maximum=8), shared=Shared(2.0))
     assert found.answered <= 2.0 * 100.0 * 60 * 1.01  # two cores, a hundredth of one a request
     assert found.failed > 0
 

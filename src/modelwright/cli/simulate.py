@@ -59,7 +59,7 @@ def command(
     played = find_trace(trace, top)
     if peak is not None:
         played = played.scaled(peak)
-    shared, follow = cores or math.inf, _follow(target)
+    shared, follow = simulating.Shared(cores or math.inf), _follow(target)
 
     def play(one: Policy) -> simulating.Simulated:
         return simulating.simulate(measured, played, follow(one), price, shared)

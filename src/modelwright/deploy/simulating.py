@@ -38,6 +38,25 @@ DOWN_S = (60.0, 300.0, 600.0)
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A machine that all replicas run on.
+
+    Attributes:
+        cores: of it.
+        start_p50: by how much the median grows while another replica starts, where that was measured.
+        start_p99: the same of the 99th percentile.
+    """
+
+    cores: float = math.inf
+    start_p50: float = 1.0
+    start_p99: float = 1.0
+
+
+OWN = Shared()
+"""Each replica has cores of its own."""
+
+
+@dataclass(frozen=True)
 class Simulated:
     """A policy on a trace.
 
@@ -92,7 +111,7 @@ def simulate(
     trace: Trace,
     policy: Policy,
     price: float = 0.0,
-    cores: float = math.inf,
+    shared: Shared = OWN,
     patience: float = PATIENCE,
 ) -> Simulated:
     """Play a policy on a trace.
@@ -102,7 +121,7 @@ def simulate(
         trace: requests a second.
         policy: how many replicas when.
         price: of a replica for an hour.
-        cores: that all replicas share; each has its own without.
+        shared: the machine that all replicas run on.
         patience: times the promise after which a waiting request has failed.
     """
     step = step_of(trace, policy)
@@ -110,16 +129,14 @@ def simulate(
     places = (np.arange(steps) * step // trace.step).astype(int)
     rates = trace.rates[np.minimum(places, len(trace.rates) - 1)]
     each_second = rates.tolist()
-    scaler, machine = Scaler(policy, capacity.ready_seconds, step), _Machine(capacity, cores)
+    scaler, machine = Scaler(policy, capacity.ready_seconds, step), _Machine(capacity, shared)
     replicas, found = np.zeros(steps), np.zeros((3, steps))
     queue = answered = failed = late = hours = 0.0
     start_speed, limit = 1.0, patience * capacity.slo_p99_ms / 1000
     for at in range(steps):
         came = each_second[at] * step
         serving = scaler.ready(step * start_speed)
-        speed, start_speed, longer = machine.shares(
-            serving, (queue + came) / step, scaler.starting
-        )
+        speed, start_speed, longer = machine.shares(serving, (queue + came) / step, scaler.starting)
         able = serving * capacity.per_second * speed
         before = queue
         queue += came
@@ -130,7 +147,7 @@ def simulate(
         answered, failed = answered + done, failed + lost
         each = done / step / serving if serving else 0.0
         wait = (before + queue) / 2 / able if able else (limit if queue or came else 0.0)
-        p50, p99 = machine.latencies(each, longer)
+        p50, p99 = machine.latencies(each, longer, scaler.starting)
         found[:, at] = p50 + 1000 * wait, p99 + 1000 * wait, 1000 * wait
         late += done if found[1, at] > capacity.slo_p99_ms else 0.0
         replicas[at] = serving
@@ -166,9 +183,10 @@ class _Machine:
     as much as there is more, so that an answer takes longer also where its replica gets all it needs.
     """
 
-    def __init__(self, capacity: Capacity, cores: float) -> None:
+    def __init__(self, capacity: Capacity, shared: Shared) -> None:
         best = min(capacity.loads, key=lambda load: abs(load.rate - capacity.per_second))
-        self._cores, self._each_second = cores, capacity.per_second
+        self._cores, self._each_second = shared.cores, capacity.per_second
+        self._start_p50, self._start_p99 = shared.start_p50, shared.start_p99
         self._cores_per_rate = best.cpu / best.rate
         self._usual, self._slowest = Curve(capacity, 50), Curve(capacity, 99)
 
@@ -189,9 +207,12 @@ class _Machine:
         most = self._each_second * self._cores_per_rate
         return min(1.0, equal / most), min(1.0, equal), needed / self._cores
 
-    def latencies(self, rate: float, longer: float) -> tuple[float, float]:
+    def latencies(self, rate: float, longer: float, starting: int) -> tuple[float, float]:
         """Median and 99th percentile at the rate of a replica, milliseconds."""
-        return longer * self._usual.at(rate * longer), longer * self._slowest.at(rate * longer)
+        p50 = p99 = longer
+        if starting:
+            p50, p99 = max(longer, self._start_p50), max(longer, self._start_p99)
+        return p50 * self._usual.at(rate * longer), p99 * self._slowest.at(rate * longer)
 
 
 def policies(capacity: Capacity, trace: Trace) -> list[Policy]:
@@ -224,7 +245,7 @@ def best(
     capacity: Capacity,
     trace: Trace,
     price: float = 0.0,
-    cores: float = math.inf,
+    shared: Shared = OWN,
     follow: Callable[[Policy], Policy] = lambda policy: policy,
 ) -> tuple[Simulated, list[Simulated]]:
     """The cheapest policy that answers nearly all in time and fails nobody, and all that were tried.
@@ -235,11 +256,11 @@ def best(
         capacity: of one replica.
         trace: requests a second.
         price: of a replica for an hour.
-        cores: that all replicas share.
+        shared: the machine that all replicas run on.
         follow: how a place to run follows a policy.
     """
     asked = dict.fromkeys(follow(one) for one in policies(capacity, trace))
-    tried = [simulate(capacity, trace, one, price, cores) for one in asked]
+    tried = [simulate(capacity, trace, one, price, shared) for one in asked]
     good = [one for one in tried if one.in_time >= KEPT and one.failed == 0]
     if good:
         return min(good, key=lambda one: (one.replica_hours, -one.in_time)), tried

@@ -37,7 +37,8 @@ BEFORE, AFTER = 10, 45
 QUICK = (3, 8)
 RUNS = 3
 PATIENCE = 20.0
-WARM_S = 5.0
+WARM_S, WARM_RATE = 6.0, 1.0
+"""First answers are slow: few enough that nobody wants another replica for them."""
 SLICE_S, STARTS_S = 0.25, 60.0
 MOST = 4
 MEASURED_S = 132.0
@@ -83,7 +84,7 @@ def main() -> None:
     step = Step(options.rate, *seconds, options.slo)
     with tempfile.TemporaryDirectory(prefix="modelwright-scaling-") as name:
         bundle = (options.bundle or make_bundle(Path(name), quick=options.quick)).resolve()
-        capacity, shared = measured(bundle, step.slo, MEASURED_S / (10 if options.quick else 1))
+        capacity, shared = measured(bundle, step, MEASURED_S / (10 if options.quick else 1))
         foretold = simulated(capacity, shared, step)
         runs = [scaled(bundle, step, seed) for seed in range(1 if options.quick else options.runs)]
     kept = [{"seconds": one.each, "met_again_s": one.met_again(step)} for one in runs]
@@ -108,9 +109,9 @@ def policy() -> Any:
 # -- foretold -------------------------------------------------------------------------------------
 
 
-def measured(bundle: Path, slo: float, seconds: float) -> tuple[Any, Any]:
+def measured(bundle: Path, step: Step, seconds: float) -> tuple[Any, Any]:
     """What one replica behind Ray's proxy can do, how long others take to start, and what that does
-    to it meanwhile, at half of its capacity."""
+    to it meanwhile, at the rate at which they will: it depends on what the cores do besides."""
     from modelwright.artifacts.bundle import read_bundle
     from modelwright.deploy.measuring import Service, golden_rows, measure_running, request
     from modelwright.deploy.simulating import Shared
@@ -119,10 +120,10 @@ def measured(bundle: Path, slo: float, seconds: float) -> tuple[Any, Any]:
         serve_bundle(bundle, num_replicas=1)
         service = Service(f"http://127.0.0.1:{port}", port, processes(), 0.0)
         variant = str(read_bundle(bundle)["default"])
-        found = measure_running(service, bundle, slo, seconds, variant, 1)
+        found = measure_running(service, bundle, step.slo, seconds, variant, 1)
         requests = [request(one, port) for one in golden_rows(bundle)]
         serve_bundle(bundle, autoscaling_config=eager(MOST))
-        slices = asyncio.run(_beside_starts(port, requests, found.per_second / 2))
+        slices = asyncio.run(_beside_starts(port, requests, 10 * step.rate))
     during = [one for one in slices if one.starting]
     took = SLICE_S * len(during) / (MOST - 1)
     found = replace(found, ready_seconds=round(took, 2))
@@ -238,7 +239,7 @@ async def _asked(port: int, requests: Sequence[bytes], step: Step, seed: int) ->
 
     callers = Callers(port, requests, seed)
     try:
-        await callers.arrive(step.rate, WARM_S, PATIENCE)  # wakes what wakes up at first use
+        await callers.arrive(WARM_RATE, WARM_S, PATIENCE)  # wakes what wakes up at first use
         waiting, counts = [], []
         began = time.perf_counter()
         for second, rate in enumerate(step.rates):

@@ -54,12 +54,17 @@ def serve_bundle(bundle: Path, **deployment: Any) -> None:
     _settled()
 
 
-def replicas(state: str = "RUNNING") -> int:
-    """In a state now: `RUNNING` that answer, `STARTING`."""
+def replicas() -> int:
+    """That answer now."""
+    return states()[0]
+
+
+def states() -> tuple[int, int]:
+    """Replicas that answer now, and that start."""
     from ray import serve
 
-    deployments = serve.status().applications["model"].deployments
-    return int(deployments["Model"].replica_states.get(state, 0))
+    found = serve.status().applications["model"].deployments["Model"].replica_states
+    return int(found.get("RUNNING", 0)), int(found.get("STARTING", 0))
 
 
 def eager(most: int) -> dict[str, Any]:

@@ -181,3 +181,9 @@ def test_the_mean_of_a_skewed_distribution_lies_above_its_median() -> None:
     draws = np.exp(np.random.default_rng(0).normal(0, 0.5, 100_000)) * 10
     p50, p99 = np.percentile(draws, [50, 99])
     assert latency.mean_of(float(p50), float(p99)) == pytest.approx(draws.mean(), rel=0.02)
+
+
+def test_a_load_that_was_slower_than_the_next_by_chance_shares_its_mean() -> None:
+    loads = tuple(replace(load, p99_ms=p99) for load, p99 in zip(LOADS, (20, 90, 70), strict=True))
+    curve = latency.Curve(replace(ONE, loads=loads), 99)
+    assert [curve.at(rate) for rate in (25, 50, 75, 100)] == [20, 80, 80, 80]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from statistics import NormalDist
+from statistics import NormalDist, mean
 
 import numpy as np
 
@@ -23,13 +23,17 @@ _DEVIATIONS = np.array([_NORMAL.inv_cdf(share) for share in _SHARES])
 
 class Curve:
     """Milliseconds of a percentile by the rate of one replica: straight between the measured loads that
-    kept the promise, flat beyond them."""
+    kept the promise, flat beyond them.
+
+    More load never answers sooner: where a lower load was measured to be slower than the next one, chance
+    had a part in both, and their mean stands for both (isotonic regression, Barlow et al. 1972).
+    """
 
     def __init__(self, capacity: Capacity, percentile: int) -> None:
         held = [load for load in capacity.loads if load.rate <= capacity.per_second * 1.0001]
         loads = held or list(capacity.loads[:1])
         self._rates = [load.rate for load in loads]
-        self._values = [load.p50_ms if percentile == 50 else load.p99_ms for load in loads]
+        self._values = _rising([load.p50_ms if percentile == 50 else load.p99_ms for load in loads])
 
     def at(self, rate: float) -> float:
         """Milliseconds."""
@@ -72,6 +76,17 @@ def percentile(
     order = np.argsort(answers)
     passed = np.cumsum(np.repeat(weights, len(_DEVIATIONS))[order])
     return float(answers[order[np.searchsorted(passed, share * passed[-1])]])
+
+
+def _rising(values: list[float]) -> list[float]:
+    """The values nearest to these, by squares, that never fall."""
+    pools: list[list[float]] = []
+    for value in values:
+        pools.append([value])
+        while len(pools) > 1 and mean(pools[-2]) > mean(pools[-1]):
+            last = pools.pop()
+            pools[-1] += last
+    return [mean(pool) for pool in pools for _ in pool]
 
 
 def _spread(p50: float, p99: float) -> float:

@@ -12,8 +12,9 @@ from modelwright.artifacts.capacity import Capacity, Load
 from modelwright.artifacts.traffic import TrafficWriter
 from modelwright.cli import main
 from modelwright.deploy import traces
+from modelwright.deploy.latency import Curve
 from modelwright.deploy.policy import Policy
-from modelwright.deploy.simulating import Curve, best, best_policy, fixed, simulate
+from modelwright.deploy.simulating import best, best_policy, fixed, simulate
 from modelwright.errors import UserError
 
 LOADS = (
@@ -134,6 +135,10 @@ def test_the_command_compares_and_writes(
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "扩缩容模拟" in page
     assert page.count("<svg") == 3
+    like = [*words, "--target", "ray", "--cores", "2", "--policy", str(policy)]
+    assert main.run(like) == 0
+    told = json.loads(capsys.readouterr().out)["policies"]
+    assert {one["policy"]["metrics_seconds"] for one in told.values()} == {10.0}
     assert main.run(["simulate"]) == 2
     assert main.run(["simulate", "--capacity", str(policy)]) == 2
     assert "MW-620" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 
 from modelwright import plugs
 from modelwright.cli import main
+from modelwright.deploy.policy import Policy
 from modelwright.errors import UserError
 
 Write = Callable[..., Path]
@@ -36,6 +37,17 @@ def test_the_folder_holds_what_it_was_made_from(
     words += ["--capacity", str(first / "capacity.json"), "--policy", str(first / "policy.json")]
     assert main.run(words) == 0
     assert _bytes(first) == _bytes(tmp_path / "again")
+
+
+@pytest.mark.parametrize("target", plugs.names("target"))
+def test_a_policy_that_a_place_follows_is_followed_again_as_it_is(target: str) -> None:
+    plug = plugs.load("target", target)
+    follows = plug.cls(plug.config()).follows
+    asked = Policy(
+        minimum=0, up_gain=0.5, down_gain=0.5, look_back_seconds=7.0, metrics_seconds=20.0
+    )
+    assert follows(follows(asked)) == follows(asked)
+    assert follows(Policy()).target == Policy().target
 
 
 def test_another_target_into_the_same_folder_leaves_nothing_of_the_first(write: Write) -> None:

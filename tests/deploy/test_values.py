@@ -100,6 +100,7 @@ def test_a_capacity_of_other_things_than_numbers_is_refused(
         {"minimum": 5, "maximum": 2}, {"maximum": 0}, {"minimum": -1}, {"maximum": 2.5},
         {"maximum": 1_000_000}, {"target": 0}, {"target": "8"}, {"up_factor": 1.0},
         {"down_seconds": 86_400}, {"up_seconds": float("nan")}, {"minimum": None},
+        {"up_gain": 0.0}, {"down_gain": 11.0}, {"look_back_seconds": None}, {"metrics_seconds": 1e5},
     ],
 )  # fmt: skip
 def test_a_policy_that_no_autoscaler_can_follow_is_refused(changes: dict[str, Any]) -> None:

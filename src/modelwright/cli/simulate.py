@@ -8,12 +8,17 @@ that answers nearly all in time: 99 of 100 requests, none failed.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelwright.cli.output import Answer
+
+if TYPE_CHECKING:
+    from modelwright.deploy.policy import Policy
 
 
 def command(
@@ -31,12 +36,20 @@ def command(
         typer.Option(min=0.001, help="Requests a second at the top; default: six replicas' worth."),
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="Play this one, too.")] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", "-t", help="Play them as this place follows them, as `ray`."),
+    ] = None,
+    cores: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="All replicas share these cores of one machine."),
+    ] = None,
     price: Annotated[float, typer.Option(min=0, help="Of a replica for an hour.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Write the best policy there.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the curves as an HTML page.")] = None,
 ) -> Answer:
     """Compare policies on a trace."""
-    from modelwright.deploy import simulating
+    from modelwright.deploy import simulating, values
     from modelwright.deploy.policy import Policy
     from modelwright.deploy.simulated_page import write_page
     from modelwright.deploy.traces import find_trace
@@ -46,13 +59,15 @@ def command(
     played = find_trace(trace, top)
     if peak is not None:
         played = played.scaled(peak)
-    best, _ = simulating.best(measured, played, price)
-    named = {
-        "best": best,
-        "fixed": _play(measured, played, simulating.fixed(measured, played), price),
-    }
+    shared, follow = simulating.Shared(cores or math.inf), _follow(target)
+
+    def play(one: Policy) -> simulating.Simulated:
+        return simulating.simulate(measured, played, follow(one), price, shared)
+
+    best, _ = simulating.best(measured, played, price, shared, follow)
+    named = {"best": best, "fixed": play(simulating.fixed(measured, played))}
     if policy is not None:
-        named["yours"] = _play(measured, played, Policy.load(policy), price)
+        named["yours"] = play(values.policy(Policy.load(policy)))
     if out is not None:
         best.policy.save(out)
     if report is not None:
@@ -83,10 +98,14 @@ def _capacity(bundle: Path | None, file: Path | None) -> Any:
     return measure(bundle, promised_p99_ms(read_bundle(bundle), None)[0])
 
 
-def _play(capacity: Any, trace: Any, policy: Any, price: float) -> Any:
-    from modelwright.deploy.simulating import simulate
+def _follow(target: str | None) -> Callable[[Policy], Policy]:
+    """How a place follows a policy; to the letter where none was named."""
+    if target is None:
+        return lambda policy: policy
+    from modelwright import plugs
 
-    return simulate(capacity, trace, policy, price)
+    plug = plugs.load("target", target)
+    return plug.cls(plug.config()).follows
 
 
 def _table(named: dict[str, Any], out: Path | None, report: Path | None) -> str:

@@ -64,13 +64,33 @@ def measure(
             ask.
         GateError: MW-625 the promise is not kept at any rate.
     """
-    manifest = read_bundle(bundle)
-    chosen = variant or manifest["default"]
-    rows = _golden(bundle)
+    chosen = variant or read_bundle(bundle)["default"]
+    golden_rows(bundle)
     with _service(bundle, chosen) as service:
-        requests = [_request(row, service.port) for row in rows]
-        loads = asyncio.run(_climb(service, requests, slo_p99_ms, seconds))
-        memory = service.memory_mb()
+        return measure_running(service, bundle, slo_p99_ms, seconds, chosen, machine.cores())
+
+
+def measure_running(
+    service: Service, bundle: Path, slo_p99_ms: float, seconds: float, variant: str, cores: int
+) -> Capacity:
+    """The same of a service that runs: one replica that nobody else asks.
+
+    Args:
+        service: where it answers, and its processes.
+        bundle: that it serves.
+        slo_p99_ms: the promise.
+        seconds: that the load takes, about.
+        variant: that it serves.
+        cores: that it may use.
+
+    Raises:
+        UserError: MW-624.
+        GateError: MW-625.
+    """
+    manifest = read_bundle(bundle)
+    requests = [request(row, service.port) for row in golden_rows(bundle)]
+    loads = asyncio.run(_climb(service, requests, slo_p99_ms, seconds))
+    memory = service.memory_mb()
     kept = [load for load in loads if _keeps(load, slo_p99_ms)]
     if not kept:
         raise _never_kept(loads[0], slo_p99_ms)
@@ -79,9 +99,9 @@ def measure(
     return Capacity(
         bundle=manifest["name"],
         version=manifest["version"],
-        variant=chosen,
+        variant=variant,
         machine=f"{about['processor']} ({flags})" if flags else str(about["processor"]),
-        cores=machine.cores(),
+        cores=cores,
         slo_p99_ms=slo_p99_ms,
         per_second=max(load.rate for load in kept),
         loads=tuple(loads),
@@ -90,7 +110,12 @@ def measure(
     )
 
 
-def _golden(bundle: Path) -> list[object]:
+def golden_rows(bundle: Path) -> list[object]:
+    """What a bundle's service can be asked.
+
+    Raises:
+        UserError: MW-624; there are none.
+    """
     path = bundle / "golden.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     rows = [json.loads(line)["input"] for line in lines if line.strip()]
@@ -104,7 +129,8 @@ def _golden(bundle: Path) -> list[object]:
     return rows
 
 
-def _request(row: object, port: int) -> bytes:
+def request(row: object, port: int) -> bytes:
+    """A whole request for the prediction of one row."""
     body = json.dumps({"inputs": [row]}, ensure_ascii=False).encode()
     head = (
         f"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
@@ -134,7 +160,7 @@ def _rounded_up(milliseconds: float) -> float:
 
 
 async def _climb(
-    service: _Service, requests: Sequence[bytes], slo_p99_ms: float, seconds: float
+    service: Service, requests: Sequence[bytes], slo_p99_ms: float, seconds: float
 ) -> list[Load]:
     """The steps, lowest rate first."""
     callers = Callers(service.port, requests)
@@ -171,7 +197,7 @@ async def _climb(
 
 
 async def _step(
-    service: _Service, callers: Callers, rate: float, seconds: float, slo_p99_ms: float
+    service: Service, callers: Callers, rate: float, seconds: float, slo_p99_ms: float
 ) -> Load:
     """One rate for some seconds; the queue is empty again when it returns.
 
@@ -193,7 +219,7 @@ async def _step(
     )
 
 
-def _wait_until_empty(service: _Service, within: float = 5.0) -> None:
+def _wait_until_empty(service: Service, within: float = 5.0) -> None:
     until = time.monotonic() + within
     while time.monotonic() < until and service.usage().depth > 0:
         time.sleep(0.05)
@@ -217,14 +243,14 @@ class _Usage:
 
 @final
 @dataclass(frozen=True)
-class _Service:
-    """The child.
+class Service:
+    """One replica that runs.
 
     Attributes:
         url: where it answers.
         port: of it.
         pids: its processes.
-        ready_seconds: from its start until it said that it is ready.
+        ready_seconds: from the order to start until it was ready.
     """
 
     url: str
@@ -272,7 +298,7 @@ def _proc(pid: int, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _service(bundle: Path, variant: str) -> Iterator[_Service]:
+def _service(bundle: Path, variant: str) -> Iterator[Service]:
     """`mw serve` on a free port; stopped at the end."""
     command = [sys.executable, "-m", "modelwright", "serve", str(bundle), "--variant", variant]
     command += ["--port", "0", "--json"]
@@ -289,7 +315,7 @@ def _service(bundle: Path, variant: str) -> Iterator[_Service]:
                 ready = time.monotonic() - began
                 pids = tuple(sorted({child.pid, int(said["pid"])}))
                 port = int(said["url"].rpartition(":")[2])
-                yield _Service(said["url"], port, pids, ready)
+                yield Service(said["url"], port, pids, ready)
             finally:
                 late.cancel()
                 _stop(child)

@@ -1,23 +1,28 @@
-"""What a policy would have done: replicas, waiting, failures and cost over a trace, second by second.
+"""What a policy would have done: replicas, waiting, failures and cost over a trace, step by step.
 
 All replicas together are one queue that is served at the measured capacity of a replica times their
 number. A request's time is that of the latency curve at the load of a replica, and what waits before
 it. A replica that was asked for answers once its measured start is over. The rule is that of `policy`:
 how many are wanted follows from the requests in flight, as Kubernetes' and Ray's autoscalers do it.
+
+Where all replicas share a machine, serving takes the cores that were measured at the load, a start
+takes one; where that is more than there are, everything takes as much longer.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from modelwright.artifacts.capacity import Capacity
+from modelwright.deploy import latency
+from modelwright.deploy.latency import Curve, in_flight
 from modelwright.deploy.policy import Policy
+from modelwright.deploy.scaler import LOOKS, Reports, Scaler
 from modelwright.deploy.traces import Trace, standard
 
 PATIENCE = 10.0
@@ -33,6 +38,25 @@ DOWN_S = (60.0, 300.0, 600.0)
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A machine that all replicas run on.
+
+    Attributes:
+        cores: of it.
+        start_p50: by how much the median grows while another replica starts, where that was measured.
+        start_p99: the same of the 99th percentile.
+    """
+
+    cores: float = math.inf
+    start_p50: float = 1.0
+    start_p99: float = 1.0
+
+
+OWN = Shared()
+"""Each replica has cores of its own."""
+
+
+@dataclass(frozen=True)
 class Simulated:
     """A policy on a trace.
 
@@ -41,7 +65,9 @@ class Simulated:
         seconds: [N] moments.
         rate: [N] requests a second that came.
         replicas: [N] that answered.
-        p99_ms: [N] of the requests that came then.
+        p50_ms: [N] of the requests that came then.
+        p99_ms: [N] of them.
+        wait_ms: [N] of them, before a replica had time for them.
         requests: all that came.
         answered: of them.
         failed: of them: waited too long.
@@ -55,7 +81,9 @@ class Simulated:
     seconds: np.ndarray
     rate: np.ndarray
     replicas: np.ndarray
+    p50_ms: np.ndarray
     p99_ms: np.ndarray
+    wait_ms: np.ndarray
     requests: float
     answered: float
     failed: float
@@ -71,33 +99,21 @@ class Simulated:
         worst = float(self.p99_ms.max()) if len(self.p99_ms) else 0.0
         return {"policy": asdict(self.policy), **found, "worst_p99_ms": worst}
 
-
-class Curve:
-    """Milliseconds of a percentile by the rate of one replica: straight between the measured loads that
-    kept the promise, flat beyond them."""
-
-    def __init__(self, capacity: Capacity, percentile: int) -> None:
-        held = [load for load in capacity.loads if load.rate <= capacity.per_second * 1.0001]
-        loads = held or list(capacity.loads[:1])
-        self._rates = [load.rate for load in loads]
-        self._values = [load.p50_ms if percentile == 50 else load.p99_ms for load in loads]
-
-    def at(self, rate: float) -> float:
-        """Milliseconds."""
-        place = bisect_right(self._rates, rate)
-        if place in (0, len(self._rates)):
-            return self._values[0 if place == 0 else -1]
-        low, high = self._rates[place - 1], self._rates[place]
-        first, second = self._values[place - 1], self._values[place]
-        return first + (second - first) * (rate - low) / (high - low)
+    def percentile(self, share: float, begin: float = 0.0, end: float = math.inf) -> float:
+        """Milliseconds within which so many of the answers came, of requests of some seconds."""
+        place = (self.seconds >= begin) & (self.seconds < end)
+        chosen = (one[place] for one in (self.p50_ms, self.p99_ms, self.wait_ms, self.rate))
+        return latency.percentile(share, *chosen)
 
 
-def in_flight(capacity: Capacity) -> float:
-    """Requests that one replica has in flight at its capacity (Little's law)."""
-    return max(1.0, capacity.per_second * Curve(capacity, 50).at(capacity.per_second) / 1000)
-
-
-def simulate(capacity: Capacity, trace: Trace, policy: Policy, price: float = 0.0) -> Simulated:
+def simulate(
+    capacity: Capacity,
+    trace: Trace,
+    policy: Policy,
+    price: float = 0.0,
+    shared: Shared = OWN,
+    patience: float = PATIENCE,
+) -> Simulated:
     """Play a policy on a trace.
 
     Args:
@@ -105,21 +121,23 @@ def simulate(capacity: Capacity, trace: Trace, policy: Policy, price: float = 0.
         trace: requests a second.
         policy: how many replicas when.
         price: of a replica for an hour.
+        shared: the machine that all replicas run on.
+        patience: times the promise after which a waiting request has failed.
     """
-    scaler = _Scaler(policy, capacity.ready_seconds)
-    usual, slowest = Curve(capacity, 50), Curve(capacity, 99)
-    step = min(1.0 if trace.seconds <= 2 * HOUR_S else trace.step, trace.step)
+    step = step_of(trace, policy)
     steps = round(trace.seconds / step)
     places = (np.arange(steps) * step // trace.step).astype(int)
     rates = trace.rates[np.minimum(places, len(trace.rates) - 1)]
     each_second = rates.tolist()
-    replicas, p99 = np.zeros(steps), np.zeros(steps)
+    scaler, machine = Scaler(policy, capacity.ready_seconds, step), _Machine(capacity, shared)
+    replicas, found = np.zeros(steps), np.zeros((3, steps))
     queue = answered = failed = late = hours = 0.0
-    limit = PATIENCE * capacity.slo_p99_ms / 1000
+    start_speed, limit = 1.0, patience * capacity.slo_p99_ms / 1000
     for at in range(steps):
-        now, came = at * step, each_second[at] * step
-        serving = scaler.ready(now)
-        able = serving * capacity.per_second
+        came = each_second[at] * step
+        serving = scaler.ready(step * start_speed)
+        speed, start_speed, longer = machine.shares(serving, (queue + came) / step, scaler.starting)
+        able = serving * capacity.per_second * speed
         before = queue
         queue += came
         done = min(queue, able * step)
@@ -129,59 +147,72 @@ def simulate(capacity: Capacity, trace: Trace, policy: Policy, price: float = 0.
         answered, failed = answered + done, failed + lost
         each = done / step / serving if serving else 0.0
         wait = (before + queue) / 2 / able if able else (limit if queue or came else 0.0)
-        p99[at] = slowest.at(each) + 1000 * wait
-        late += done if p99[at] > capacity.slo_p99_ms else 0.0
+        p50, p99 = machine.latencies(each, longer, scaler.starting)
+        found[:, at] = p50 + 1000 * wait, p99 + 1000 * wait, 1000 * wait
+        late += done if found[1, at] > capacity.slo_p99_ms else 0.0
         replicas[at] = serving
         hours += scaler.paid * step / HOUR_S
-        running = each * usual.at(each) / 1000 * serving
-        scaler.wanted(now, queue + running)
+        running = each * latency.mean_of(p50, p99) / 1000 * serving
+        scaler.wanted(at * step, running, queue)
     total = float(rates.sum() * step)
     share = (answered - late) / total if total else 1.0
     return Simulated(
-        policy, np.arange(steps) * step, rates, replicas, p99, total, answered, failed, queue,
+        policy, np.arange(steps) * step, rates, replicas, *found, total, answered, failed, queue,
         share, hours, hours * price,
     )  # fmt: skip
 
 
-class _Scaler:
-    """Replicas that run and that start, and since when more or fewer are wanted."""
+def step_of(trace: Trace, policy: Policy) -> float:
+    """Seconds between two moments: short enough for the policy's look-back, where the trace is short."""
+    if trace.seconds > 2 * HOUR_S:
+        return trace.step
+    finest, step = 1.0, min(1.0, trace.step)
+    if Reports.wanted(policy):
+        intervals = (policy.look_back_seconds / LOOKS, policy.metrics_seconds)
+        finest = min(one for one in intervals if one > 0)
+    while step > max(finest / 2, 0.1):
+        step /= 2
+    return step
 
-    def __init__(self, policy: Policy, ready_seconds: float) -> None:
-        self._policy, self._start = policy, ready_seconds
-        self._running = policy.minimum
-        self._starting: deque[float] = deque()
-        self._above = self._below = math.inf
 
-    @property
-    def paid(self) -> int:
-        """Running or starting."""
-        return self._running + len(self._starting)
+class _Machine:
+    """What replicas do to each other where they share cores; nothing where each has its own.
 
-    def ready(self, now: float) -> int:
-        """Replicas that answer now."""
-        while self._starting and self._starting[0] <= now:
-            self._starting.popleft()
-            self._running += 1
-        return self._running
+    A start takes a core, serving what was measured at its rate. Cores are shared fairly: who needs less
+    than an equal part gets it all. While more wants to run than there are cores, whoever runs is held up
+    as much as there is more, so that an answer takes longer also where its replica gets all it needs.
+    """
 
-    def wanted(self, now: float, flying: float) -> None:
-        """Ask for more or fewer, as the requests in flight say."""
-        policy = self._policy
-        want = min(policy.maximum, max(policy.minimum, math.ceil(flying / policy.target)))
-        self._above = min(self._above, now) if want > self.paid else math.inf
-        self._below = min(self._below, now) if want < self.paid else math.inf
-        if now - self._above >= policy.up_seconds:
-            most = max(self.paid + 1, math.floor(self.paid * policy.up_factor))
-            for _ in range(min(want, most) - self.paid):
-                self._starting.append(now + self._start)
-            self._above = math.inf
-        elif now - self._below >= policy.down_seconds:
-            drop = self.paid - want
-            while drop and self._starting:
-                self._starting.pop()
-                drop -= 1
-            self._running -= drop
-            self._below = math.inf
+    def __init__(self, capacity: Capacity, shared: Shared) -> None:
+        best = min(capacity.loads, key=lambda load: abs(load.rate - capacity.per_second))
+        self._cores, self._each_second = shared.cores, capacity.per_second
+        self._start_p50, self._start_p99 = shared.start_p50, shared.start_p99
+        self._cores_per_rate = best.cpu / best.rate
+        self._usual, self._slowest = Curve(capacity, 50), Curve(capacity, 99)
+
+    def shares(self, serving: int, rate: float, starting: int) -> tuple[float, float, float]:
+        """For some replicas that serve a rate together, and some that start.
+
+        Returns:
+            The share of its own speed at which a replica could serve, that at which one starts, and by
+            how much answers take longer.
+        """
+        each = min(rate / serving, self._each_second) * self._cores_per_rate if serving else 0.0
+        needed = each * serving + starting
+        if needed <= self._cores:
+            return 1.0, 1.0, 1.0
+        equal = self._cores / (serving + starting)
+        if each < equal and starting:
+            equal = (self._cores - each * serving) / starting
+        most = self._each_second * self._cores_per_rate
+        return min(1.0, equal / most), min(1.0, equal), needed / self._cores
+
+    def latencies(self, rate: float, longer: float, starting: int) -> tuple[float, float]:
+        """Median and 99th percentile at the rate of a replica, milliseconds."""
+        p50 = p99 = longer
+        if starting:
+            p50, p99 = max(longer, self._start_p50), max(longer, self._start_p99)
+        return p50 * self._usual.at(rate * longer), p99 * self._slowest.at(rate * longer)
 
 
 def policies(capacity: Capacity, trace: Trace) -> list[Policy]:
@@ -210,25 +241,42 @@ def fixed(capacity: Capacity, trace: Trace) -> Policy:
     return Policy(minimum=count, maximum=count, target=max(1.0, in_flight(capacity)))
 
 
-def best(capacity: Capacity, trace: Trace, price: float = 0.0) -> tuple[Simulated, list[Simulated]]:
+def best(
+    capacity: Capacity,
+    trace: Trace,
+    price: float = 0.0,
+    shared: Shared = OWN,
+    follow: Callable[[Policy], Policy] = lambda policy: policy,
+) -> tuple[Simulated, list[Simulated]]:
     """The cheapest policy that answers nearly all in time and fails nobody, and all that were tried.
 
     Where none does, the one that answers most in time.
+
+    Args:
+        capacity: of one replica.
+        trace: requests a second.
+        price: of a replica for an hour.
+        shared: the machine that all replicas run on.
+        follow: how a place to run follows a policy.
     """
-    tried = [simulate(capacity, trace, one, price) for one in policies(capacity, trace)]
+    asked = dict.fromkeys(follow(one) for one in policies(capacity, trace))
+    tried = [simulate(capacity, trace, one, price, shared) for one in asked]
     good = [one for one in tried if one.in_time >= KEPT and one.failed == 0]
     if good:
         return min(good, key=lambda one: (one.replica_hours, -one.in_time)), tried
     return max(tried, key=lambda one: (one.in_time, -one.replica_hours)), tried
 
 
-def best_policy(capacity: Capacity, trace: Trace | None = None) -> Policy:
-    """The policy that `mw deploy` writes where none is given.
+def best_policy(
+    capacity: Capacity, follow: Callable[[Policy], Policy] = lambda policy: policy
+) -> Policy:
+    """The policy that `mw deploy` writes where none is given: the best on a day's wave with a spike that
+    needs `PEAK_REPLICAS` replicas.
 
     Args:
         capacity: of one replica.
-        trace: None for a day's wave with a spike that needs `PEAK_REPLICAS` replicas.
+        follow: how the place to run follows a policy.
     """
-    found, _ = best(capacity, trace or standard(PEAK_REPLICAS * capacity.per_second))
+    found, _ = best(capacity, standard(PEAK_REPLICAS * capacity.per_second), follow=follow)
     policy = found.policy
-    return policy if trace is not None else replace(policy, maximum=max(policy.maximum, 10))
+    return replace(policy, maximum=max(policy.maximum, 10))

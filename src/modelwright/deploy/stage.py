@@ -17,6 +17,7 @@ from modelwright.artifacts.capacity import Capacity
 from modelwright.deploy.ordering import Choices, ordered
 from modelwright.deploy.policy import Policy
 from modelwright.deploy.promises import promised_p99_ms
+from modelwright.deploy.targets import Target
 from modelwright.deploy.writing import write_files
 from modelwright.errors import UserError
 from modelwright.runtime.libraries import require_all
@@ -64,9 +65,9 @@ def deploy(
     _refuse_inside(bundle, out)
     said: list[str] = []
     measured = _capacity(bundle, choices, said)
-    chosen = _policy(measured, choices.policy, said)
-    order = ordered(bundle, measured, chosen, choices)
     place = plug.cls(plug.config())
+    chosen = _policy(measured, choices.policy, place, said)
+    order = ordered(bundle, measured, chosen, choices)
     files = dict(place.files(order))
     files["README.md"] = place.readme(order)
     files["capacity.json"] = _json(asdict(measured))
@@ -103,13 +104,15 @@ def _capacity(bundle: Path, choices: Choices, said: list[str]) -> Capacity:
     return measured
 
 
-def _policy(capacity: Capacity, file: Path | None, said: list[str]) -> Policy:
-    if file is not None:
-        return Policy.load(file)
+def _policy(capacity: Capacity, file: Path | None, place: Target, said: list[str]) -> Policy:
+    """As the place follows it, so that what is written is what was played."""
     from modelwright.deploy import values
+
+    if file is not None:
+        return place.follows(values.policy(Policy.load(file)))
     from modelwright.deploy.simulating import best_policy
 
-    found = best_policy(values.capacity(capacity))
+    found = best_policy(values.capacity(capacity), place.follows)
     said.append(
         f"policy found by simulation: {found.minimum} to {found.maximum} replicas, "
         f"{found.target:g} requests in flight each"

@@ -140,7 +140,9 @@ def policy(value: Policy) -> Policy:
     """
     whole = (value.minimum, value.maximum)
     counts = all(isinstance(one, int) and not isinstance(one, bool) for one in whole)
-    rest = (value.target, value.up_seconds, value.down_seconds, value.up_factor)
+    gains, times = (value.up_gain, value.down_gain), (value.up_seconds, value.down_seconds)
+    told = (value.look_back_seconds, value.metrics_seconds)
+    rest = (value.target, value.up_factor, *gains, *times, *told)
     if (
         not counts
         or not all(map(_is_number, rest))
@@ -148,13 +150,14 @@ def policy(value: Policy) -> Policy:
         or value.maximum < 1
         or value.target <= 0
         or value.up_factor <= 1
-        or max(value.up_seconds, value.down_seconds) > 3600
+        or not 0 < min(gains) <= max(gains) <= 10
+        or max(*times, *told) > 3600
     ):
         raise UserError(
             "MW-621",
             f"no autoscaler can follow {value}",
             expected="whole replicas, 0 <= minimum <= maximum <= 10,000, target above 0, "
-            "up_factor above 1, at most 3,600 seconds",
+            "up_factor above 1, gains above 0 and at most 10, at most 3,600 seconds",
             fix="Choose one anew: mw simulate BUNDLE --out policy.json",
         )
     return value

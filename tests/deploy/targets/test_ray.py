@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from modelwright import plugs
-from modelwright.deploy.policy import Policy
+from modelwright.deploy.policy import UNBOUNDED, Policy
 
 pytest.importorskip("ray", reason="ray, an extra, is not installed")
 
@@ -30,7 +30,9 @@ def _application(folder: Path) -> Any:
 def test_ray_accepts_the_file_and_it_says_what_the_policy_says(
     write: Write, policy: Policy
 ) -> None:
-    chosen = replace(policy, minimum=3, maximum=9, target=6.0, up_seconds=20.0, down_seconds=240.0)
+    chosen = replace(
+        policy, minimum=3, maximum=9, target=5.5, up_seconds=20.0, down_seconds=240.0, up_gain=0.5
+    )
     application = _application(write("ray", policy=chosen))
     deployment = application["deployments"][0]
     scaling = deployment["autoscaling_config"]
@@ -39,11 +41,44 @@ def test_ray_accepts_the_file_and_it_says_what_the_policy_says(
         3,
         9,
     )
-    assert scaling["target_ongoing_requests"] == 6
+    assert scaling["target_ongoing_requests"] == 5.5
     assert (scaling["upscale_delay_s"], scaling["downscale_delay_s"]) == (20.0, 240.0)
-    assert scaling["look_back_period_s"] == 20.0
+    assert (scaling["look_back_period_s"], scaling["metrics_interval_s"]) == (20.0, 10.0)
+    assert (scaling["upscaling_factor"], scaling["downscaling_factor"]) == (0.5, 1.0)
     assert deployment["max_ongoing_requests"] == 12
     assert deployment["ray_actor_options"] == {"num_cpus": 2, "memory": 384 * 1024**2}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Policy(), Policy(minimum=4, maximum=9, target=2.5, up_seconds=60.0, up_gain=0.5),
+        Policy(look_back_seconds=3.0, metrics_seconds=1.0), Policy(look_back_seconds=3.0),
+    ],
+)  # fmt: skip
+def test_what_is_written_is_what_was_simulated(asked: Policy, write: Write) -> None:
+    """The policy beside the file is the played one, and every word of the file is in it."""
+    from ray.serve.config import AutoscalingConfig
+
+    folder = write("ray", policy=asked)
+    played = Policy.load(folder / "policy.json")
+    place = plugs.load("target", "ray")
+    assert place.cls(place.config()).follows(asked) == played
+    scaling = _application(folder)["deployments"][0]["autoscaling_config"]
+    config = AutoscalingConfig(**scaling)
+    assert (config.min_replicas, config.max_replicas) == (played.minimum, played.maximum)
+    assert config.get_target_ongoing_requests() == played.target
+    assert (config.upscale_delay_s, config.downscale_delay_s) == (
+        played.up_seconds, played.down_seconds,
+    )  # fmt: skip
+    assert (config.look_back_period_s, config.metrics_interval_s) == (
+        played.look_back_seconds, played.metrics_seconds,
+    )  # fmt: skip
+    assert (config.get_upscaling_factor(), config.get_downscaling_factor()) == (
+        played.up_gain, played.down_gain,
+    )  # fmt: skip
+    assert played.up_factor == UNBOUNDED
+    assert config.look_back_period_s > config.metrics_interval_s  # or Ray complains
 
 
 def test_the_application_is_built_from_what_the_file_says(

@@ -8,11 +8,13 @@ JSON, or into comments by `comment`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 from pydantic import BaseModel
 
 from modelwright.deploy.imaging import Files
 from modelwright.deploy.ordering import Order
+from modelwright.deploy.policy import Policy
 from modelwright.deploy.yamltext import one_line
 
 
@@ -33,6 +35,16 @@ class Target(ABC):
     @abstractmethod
     def notes(self, order: Order) -> str:
         """Markdown below the commands: what is there, what to change, what it needs."""
+
+    def follows(self, policy: Policy) -> Policy:
+        """The policy that this place's autoscaler follows when it is told of one; again, the same.
+
+        Here: by the requests of the moment, and all the way. A place that can be told more, or that
+        does otherwise whatever it is told, says so.
+        """
+        return replace(
+            policy, look_back_seconds=0.0, metrics_seconds=0.0, up_gain=1.0, down_gain=1.0
+        )
 
     def readme(self, order: Order) -> str:
         """README.md of the folder."""

@@ -11,6 +11,7 @@ and the hashes of the keys travel to each machine with the folder.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from importlib import metadata
 from typing import Any, final
 
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from modelwright.deploy.imaging import SECRETS, Files, bundle_files, library_files
 from modelwright.deploy.ordering import PORT, Order
+from modelwright.deploy.policy import UNBOUNDED, Policy
 from modelwright.deploy.targets import Target
 from modelwright.deploy.yamltext import Noted, text
 from modelwright.runtime.libraries import missing
@@ -27,8 +29,10 @@ REQUIRES = {"ray": "ray"}
 
 APPLICATION = "modelwright.serve.ray_app:build"
 DEPLOYMENT = "Model"
+METRICS_SECONDS = 10.0
+"""Between two reports of the requests in flight, where the policy doesn't say; Ray's own default."""
 LOOK_BACK_SECONDS = (15.0, 30.0)
-"""Over how long requests in flight are averaged, at least and at most; replicas tell every 10 s."""
+"""Over how long they are averaged, where the policy doesn't say: its delay, within these bounds."""
 
 
 class Config(BaseModel):
@@ -65,6 +69,21 @@ class Ray(Target):
                 "serve run --working-dir . serve.yaml",
             ),
         ]
+
+    def follows(self, policy: Policy) -> Policy:
+        """Ray averages what it is told, has gains and no bound on the growth in one step."""
+        least = max(2, policy.minimum)
+        every = policy.metrics_seconds or METRICS_SECONDS
+        usual = min(max(policy.up_seconds, LOOK_BACK_SECONDS[0]), LOOK_BACK_SECONDS[1])
+        back = policy.look_back_seconds or float(math.ceil(usual))
+        return replace(
+            policy,
+            minimum=least,
+            maximum=max(least, policy.maximum),
+            up_factor=UNBOUNDED,
+            metrics_seconds=every,
+            look_back_seconds=back if back > every else 1.5 * every,
+        )
 
     def notes(self, order: Order) -> str:
         return f"""
@@ -123,27 +142,13 @@ def _arguments(order: Order) -> dict[str, Any]:
 
 
 def _deployment(order: Order) -> dict[str, Any]:
-    sizing, policy = order.sizing, order.policy
-    target = sizing.in_flight.value
-    look_back = min(max(policy.up_seconds, LOOK_BACK_SECONDS[0]), LOOK_BACK_SECONDS[1])
+    sizing, target = order.sizing, math.ceil(order.policy.target)
     return {
         "name": DEPLOYMENT,
         "max_ongoing_requests": Noted(
             2 * target, f"2 x {target} wanted: what a replica takes on while others start"
         ),
-        "autoscaling_config": {
-            "min_replicas": Noted(sizing.least.value, sizing.least.why),
-            "initial_replicas": sizing.least.value,
-            "max_replicas": Noted(sizing.most.value, sizing.most.why),
-            "target_ongoing_requests": Noted(target, sizing.in_flight.why),
-            "upscale_delay_s": Noted(
-                float(policy.up_seconds), "that more must have been wanted: the policy's"
-            ),
-            "downscale_delay_s": Noted(
-                float(policy.down_seconds), "that fewer must have been wanted: the policy's"
-            ),
-            "look_back_period_s": float(math.ceil(look_back)),
-        },
+        "autoscaling_config": _noted(order),
         "graceful_shutdown_timeout_s": Noted(
             float(sizing.stop_seconds.value), sizing.stop_seconds.why
         ),
@@ -153,6 +158,41 @@ def _deployment(order: Order) -> dict[str, Any]:
             "num_cpus": Noted(sizing.cores.value, sizing.cores.why),
             "memory": Noted(sizing.reserved_mb.value * 1024**2, sizing.reserved_mb.why),
         },
+    }
+
+
+def autoscaling(policy: Policy) -> dict[str, Any]:
+    """A policy in the words of Ray Serve's `AutoscalingConfig`; all of it but the bound on growth."""
+    return {
+        "min_replicas": policy.minimum,
+        "initial_replicas": policy.minimum,
+        "max_replicas": policy.maximum,
+        "target_ongoing_requests": float(policy.target),
+        "upscale_delay_s": float(policy.up_seconds),
+        "downscale_delay_s": float(policy.down_seconds),
+        "metrics_interval_s": float(policy.metrics_seconds),
+        "look_back_period_s": float(policy.look_back_seconds),
+        "upscaling_factor": float(policy.up_gain),
+        "downscaling_factor": float(policy.down_gain),
+    }
+
+
+def _noted(order: Order) -> dict[str, Any]:
+    sizing = order.sizing
+    notes = {
+        "min_replicas": sizing.least.why,
+        "max_replicas": sizing.most.why,
+        "target_ongoing_requests": sizing.in_flight.why,
+        "upscale_delay_s": "that more must have been wanted: the policy's",
+        "downscale_delay_s": "that fewer must have been wanted: the policy's",
+        "metrics_interval_s": "between two reports of the requests in flight",
+        "look_back_period_s": "over which they are averaged, as was simulated",
+        "upscaling_factor": "of the way up in one step; Ray has no other bound on it",
+        "downscaling_factor": "of the way down in one step",
+    }
+    return {
+        key: Noted(value, notes[key]) if key in notes else value
+        for key, value in autoscaling(order.policy).items()
     }
 
 

@@ -63,7 +63,7 @@ def states() -> tuple[int, int]:
     """Replicas that answer now, and that start."""
     from ray import serve
 
-    found = serve.status().applications["model"].deployments["Model"].replica_states
+    found: Any = serve.status().applications["model"].deployments["Model"].replica_states
     return int(found.get("RUNNING", 0)), int(found.get("STARTING", 0))
 
 

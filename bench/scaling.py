@@ -1,18 +1,19 @@
 """Ray Serve when ten times as many ask at once: failures, how long it is too slow, and how well a
 simulation foretells it.
 
-    .venv/bin/python bench/scaling.py --json OUT [--quick] [--bundle DIR] [--rate R] [--runs N]
+    .venv/bin/python bench/scaling.py --json OUT [--quick] [--bundle DIR] [--rate R]
 
 The application of `mw deploy --target ray` runs on this machine, one core a replica, with an autoscaler
-that looks back two seconds, where the files written look back 15 or more. Requests arrive at random
+that looks back ten seconds and hears of requests five times a second, where the files written look back
+15 or more and hear every ten seconds; it adds one replica at a time. Requests arrive at random
 times, R a second and then ten times as many; a latency counts from the arrival. The promise is met
 again from the second on after which none breaks it to the end. Callers, Ray's proxy and all replicas
 share the machine's cores, so that more replicas are more time slices, not more cores.
 
 Before any of that, one replica behind Ray's proxy is measured as `mw bench --service` measures one, and
 what starts of others take and do to it; from these figures alone the step is simulated with the same
-policy, on the machine's cores. Then the real runs follow, each with other times of arrival. The error of the
-simulation is told beside that of another real run, taken for a foretelling.
+policy, on the machine's cores. Then the real runs follow, each with other times of arrival; and all of
+it again. The error of the simulation is told beside that of another real run, taken for a foretelling.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from startup import make_bundle
 
 BEFORE, AFTER = 10, 75
 QUICK = (3, 8)
-RUNS = 3
+ROUNDS, RUNS = 2, 3
 PATIENCE = 20.0
 WARM_S, WARM_RATE = 6.0, 1.0
 """First answers are slow: few enough that nobody wants another replica for them."""
@@ -78,21 +79,25 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--rate", type=float, default=3.0, help="requests a second before the step")
     parser.add_argument("--slo", type=float, default=200.0, help="promised p99, milliseconds")
-    parser.add_argument("--runs", type=int, default=RUNS, help="real runs")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="measured, foretold and run anew"
+    )
+    parser.add_argument("--runs", type=int, default=RUNS, help="real runs of a round")
     options = parser.parse_args()
     seconds = QUICK if options.quick else (BEFORE, AFTER)
     step = Step(options.rate, *seconds, options.slo)
+    many, runs = (1, 1) if options.quick else (options.rounds, options.runs)
     with tempfile.TemporaryDirectory(prefix="modelwright-scaling-") as name:
         bundle = (options.bundle or make_bundle(Path(name), quick=options.quick)).resolve()
-        capacity, shared = measured(bundle, step, MEASURED_S / (10 if options.quick else 1))
-        foretold = simulated(capacity, shared, step)
-        runs = [scaled(bundle, step, seed) for seed in range(1 if options.quick else options.runs)]
-    kept = [{"seconds": one.each, "met_again_s": one.met_again(step)} for one in runs]
+        rounds = [
+            a_round(bundle, step, MEASURED_S / (10 if options.quick else 1), seeds)
+            for seeds in np.arange(many * runs).reshape(many, runs).tolist()
+        ]
     report(
-        "scaling.py", [*rows_of(runs, step), *compared(foretold, runs, step)], options.json,
+        "scaling.py", [*rows_of(rounds, step), *compared(rounds, step)], options.json,
         ("modelwright", "ray", "onnxruntime", "starlette"),
         quick=options.quick, rate=step.rate, slo_ms=step.slo, bundle=bundle.name,
-        policy=asdict(policy()), capacity=asdict(capacity), shared=asdict(shared), simulated=foretold.each, runs=kept,
+        policy=asdict(policy()), rounds=[one.as_dict(step) for one in rounds],
     )  # fmt: skip
 
 
@@ -131,7 +136,7 @@ def measured(bundle: Path, step: Step, seconds: float) -> tuple[Any, Any]:
     grows = [_grows(found, warm, percentile) for percentile in (50, 99)]
     say(f"  {found.per_second:g} requests/s a replica; one starts in {took:.2f} s, while the median of "
         f"the others is {grows[0]:.2f} times as long, the p99 {grows[1]:.2f} times")  # fmt: skip
-    return found, Shared(os.cpu_count() or 1, *grows)
+    return found, Shared(os.cpu_count() or 1, grows[0], grows[1])
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ async def _beside_starts(port: int, requests: Sequence[bytes], rate: float) -> l
         outcomes = await asyncio.gather(*waiting)
     finally:
         callers.close()
-    return [Slice(rate, *one, done) for one, done in zip(found, outcomes, strict=True)]
+    return [Slice(rate, one[0], one[1], done) for one, done in zip(found, outcomes, strict=True)]
 
 
 def _grows(capacity: Any, during: Sequence[Slice], percentile: int) -> float:
@@ -198,6 +203,31 @@ class Seen:
         ]
         last = max((second for second, one in enumerate(kept) if not one), default=-1)
         return float(last + 1) if last + 1 < len(kept) else None
+
+
+@dataclass(frozen=True)
+class Round:
+    """What was measured, what follows from it, and what came of it."""
+
+    capacity: Any
+    shared: Any
+    foretold: Seen
+    runs: list[Seen]
+
+    def as_dict(self, step: Step) -> dict[str, Any]:
+        """For the report."""
+        runs = [{"seconds": one.each, "met_again_s": one.met_again(step)} for one in self.runs]
+        return {
+            "capacity": asdict(self.capacity), "shared": asdict(self.shared),
+            "simulated": self.foretold.each, "runs": runs,
+        }  # fmt: skip
+
+
+def a_round(bundle: Path, step: Step, seconds: float, seeds: Sequence[int]) -> Round:
+    """Measure, foretell, run; in this order."""
+    capacity, shared = measured(bundle, step, seconds)
+    foretold = simulated(capacity, shared, step)
+    return Round(capacity, shared, foretold, [scaled(bundle, step, seed) for seed in seeds])
 
 
 def simulated(capacity: Any, shared: Any, step: Step) -> Seen:
@@ -268,8 +298,9 @@ async def _asked(port: int, requests: Sequence[bytes], step: Step, seed: int) ->
 # -- rows -----------------------------------------------------------------------------------------
 
 
-def rows_of(runs: Sequence[Seen], step: Step) -> list[dict[str, Any]]:
+def rows_of(rounds: Sequence[Round], step: Step) -> list[dict[str, Any]]:
     """What became of the requests: in all runs, in the worst."""
+    runs = [run for one in rounds for run in one.runs]
     sent, failed = (sum(one[key] for run in runs for one in run.each) for key in ("sent", "failed"))
     again = [run.met_again(step) for run in runs]
     most = max(run.replicas.max() for run in runs)
@@ -285,19 +316,23 @@ def rows_of(runs: Sequence[Seen], step: Step) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def compared(foretold: Seen, runs: Sequence[Seen], step: Step) -> list[dict[str, Any]]:
-    """The simulation against the real runs, and these against each other."""
+def compared(rounds: Sequence[Round], step: Step) -> list[dict[str, Any]]:
+    """Each round's simulation against its real runs, and these against each other."""
     whole, after = (0.0, float("inf")), (float(step.before), float("inf"))
-    say(f"  p99 after the step: simulated {foretold.p99_ms(*after):.0f} ms, real "
-        + ", ".join(f"{run.p99_ms(*after):.0f}" for run in runs))  # fmt: skip
+    for one in rounds:
+        real = ", ".join(f"{run.p99_ms(*after):.0f}" for run in one.runs)
+        say(f"  p99 after the step: simulated {one.foretold.p99_ms(*after):.0f} ms, real {real}")
 
-    def line(what: str, error: Callable[[Seen, Seen], float], **asked: float) -> dict[str, Any]:
-        pairs = list(itertools.permutations(runs, 2))
+    def line(what: str, error: Callable[[Seen, Seen], float], **asked: Any) -> dict[str, Any]:
+        ours = [[error(one.foretold, run) for run in one.runs] for one in rounds]
+        theirs = [
+            error(*pair) for one in rounds for pair in itertools.permutations(one.runs, 2)
+        ]  # fmt: skip
         return row(
             f"simulator against real: {what}, mean relative error",
-            mean(error(foretold, run) for run in runs), "of the real",
-            better="lower", peer="another real run",
-            peer_value=mean(error(*pair) for pair in pairs) if pairs else None, **asked,
+            mean(mean(errors) for errors in ours), "of the real", better="lower",
+            peer="another real run", peer_value=mean(theirs) if theirs else None,
+            of_each_round=[round(mean(errors), 3) for errors in ours], **asked,
         )  # fmt: skip
 
     asked = {"at_least": AT_LEAST, "aim": AIM}

@@ -157,7 +157,7 @@ def simulate(
     total = float(rates.sum() * step)
     share = (answered - late) / total if total else 1.0
     return Simulated(
-        policy, np.arange(steps) * step, rates, replicas, *found, total, answered, failed, queue,
+        policy, np.arange(steps) * step, rates, replicas, found[0], found[1], found[2], total, answered, failed, queue,
         share, hours, hours * price,
     )  # fmt: skip
 

@@ -96,6 +96,8 @@ Then `curl -H "authorization: Bearer $(cat secrets/predict.key)" localhost:{PORT
 - `/metrics` tells of the replica that happens to answer; Ray has metrics of all of them.
 - Whoever reaches Ray's own ports (6379, 8265, 10001 and those of its workers) with its token runs
   programs there: keep them in a network of the cluster's machines. Callers need {PORT} alone.
+- Ray gives replicas niceness 15: on machines that do other work as well, set `RAY_worker_niceness=0`
+  where Ray is started.
 - `RAY_USAGE_STATS_ENABLED=0` keeps Ray from reporting to its makers.
 {_recording(order)}"""
 

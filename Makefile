@@ -28,7 +28,7 @@ demo: $(VENV)/.demo
 	$(BIN)/mw demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests bench

@@ -56,15 +56,18 @@ def test_every_reason_is_told_as_zero_before_it_happens(tmp_path: Path):
 
 
 def test_refusals_are_counted_by_what_was_full(tmp_path: Path):
-    bundle = FakeBundle(seconds=0.2).save(tmp_path)
+    go = threading.Event()
+    bundle = FakeBundle(fails=lambda text: text == "held" and not go.wait(30)).save(tmp_path)
     settings = Settings(max_queue_items=4)
     with TestClient(create_app([bundle], settings)) as client:
-        busy = threading.Thread(target=lambda: ask(client, *["hello"] * 4))
+        busy = threading.Thread(target=lambda: ask(client, *["held"] * 4))
         busy.start()
         until(client, "requests_in_flight{model=fake}", 1)
         found = told(client)
-        assert ask(client, "one more").status_code == 503
+        refused = ask(client, "one more").status_code
+        go.set()
         busy.join()
+        assert refused == 503
         after = told(client)
     assert found["inputs_in_flight{model=fake}"] == found["queue_capacity{model=fake}"] == 4
     assert found["queue_used{model=fake}"] == 1

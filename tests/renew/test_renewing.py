@@ -103,6 +103,11 @@ def test_wrong_labels_are_rejected_by_the_old_rows_with_how_much_is_missing(desk
     assert state["status"] == "rejected"
     assert cli.run(words) == 3  # and again, without training
     assert "these labels were tried" in capsys.readouterr().err
+    desk.recipe.write_text(recipe.replace("max_drop: 40", "max_drop: 100"), encoding="utf-8")
+    assert cli.run(words) == 0  # allowed now, and compared again without training
+    decisions = read_json(waiting.folder / "renewal.json")["decisions"]
+    assert [one["step"] for one in decisions].count("train") == 1
+    assert decisions[-1]["step"] == "ready"
 
 
 @pytest.mark.slow

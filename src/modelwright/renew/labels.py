@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,9 +84,9 @@ def write_to_label(path: Path, chosen: Sequence[Chosen], target: str) -> None:
 
 
 def digest_of(sources: Sequence[str], rows: Sequence[Recorded]) -> str:
-    """What the labels are: equal for equal content."""
+    """What the labels are: equal for equal content, however often callers sent it."""
     told = [
-        [[row.id, row.truth] for row in rows if row.truth is not None]
+        sorted({json.dumps([row.input, row.truth]) for row in rows if row.truth is not None})
         if source == FEEDBACK
         else digest_file(existing(source))
         for source in sorted(sources)

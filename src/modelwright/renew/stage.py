@@ -93,6 +93,8 @@ def _opened(
     last = known[-1] if known else None
     labels = digest_json([digest_of(asked.labels, rows), _what_trains(checked)])
     same = bool(last and asked.labels and last.steps.get("labels") == labels)
+    if last and same and last.status == "rejected":
+        _judged_anew(last, checked.recipe.renew.max_drop)
     again = bool(last and same and last.status in FINAL and not _goes_on(asked, last))
     kept = last and (same or last.status not in FINAL)
     current = last if last and kept else new_round(folder, known)
@@ -113,10 +115,19 @@ def _opened(
 
 
 def _what_trains(checked: Checked) -> dict[str, Any]:
-    """The recipe without what only the trial in service reads."""
-    values = dict(plain(checked.recipe))
-    values["renew"] = {name: one for name, one in values["renew"].items() if name != "canary"}
+    """The recipe without what only the comparison and the trial in service read."""
+    values, later = dict(plain(checked.recipe)), ("canary", "max_drop")
+    values["renew"] = {name: one for name, one in values["renew"].items() if name not in later}
     return values
+
+
+def _judged_anew(last: Round, allowed: float) -> None:
+    """A model that was rejected is compared again where another loss is allowed now."""
+    verdicts = last.steps.get("compare")
+    if verdicts and verdicts[0]["allowed_points"] != allowed:
+        last.decide("compare", f"{allowed:g} points may be lost now")
+        del last.steps["compare"]
+        last.status = "running"
 
 
 def _goes_on(asked: Asked, last: Round) -> bool:

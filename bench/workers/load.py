@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=0)
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument(
+        "--until", type=Path, help="the closed loop ends early when this file is there"
+    )
     parser.add_argument("--within", type=float, default=0.1, help="seconds, for the goodput")
     options = parser.parse_args()
     print(json.dumps(asyncio.run(Load(options).run())))
@@ -99,11 +102,13 @@ class Load:
             await self._open_loop(end)
         else:
             await asyncio.gather(*(self._client(end) for _ in range(options.clients)))
-        return self.seen.told(options.seconds, options.within)
+        seconds = min(options.seconds, time.perf_counter() - self.begun)
+        return self.seen.told(options.seconds if options.rate else seconds, options.within)
 
     async def _client(self, end: float) -> None:
         connection = Connection(self.options.host, self.options.port)
-        while (now := time.perf_counter()) < end:
+        until = self.options.until
+        while (now := time.perf_counter()) < end and not (until and until.exists()):
             await self._ask(connection, now, end)
         connection.close()
 

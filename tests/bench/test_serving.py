@@ -57,6 +57,7 @@ def test_good_answers_and_errors_are_told_apart_and_by_group(
             options = {
                 "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1],
                 "requests": requests, "clients": 0, "rate": 0.0, "seconds": 0.4, "within": 5.0,
+                "until": None,
             }  # fmt: skip
             found = await load.Load(argparse.Namespace(**options | how)).run()
             await asyncio.gather(*handlers)

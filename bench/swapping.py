@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,12 @@ def changed(bundle: Path, work: Path, changes: int) -> dict[str, Any]:
         load = asking(live.port, key, work / "request.txt", changes * PAUSE * 10 + 600)
         done = []
         place = f"http://127.0.0.1:{filled['admin']}/admin/models/{name}"
-        with load, httpx.Client(headers={"x-api-key": key}, timeout=120) as admin:
+        with ended(load), httpx.Client(headers={"x-api-key": key}, timeout=120) as admin:
             for path, body in itertools.islice(endless(), changes):
                 began = time.monotonic()
                 answer = admin.post(place + path, json=body)
                 done.append([path or "load", body, answer.status_code, time.monotonic() - began])
                 if answer.status_code != 200:
-                    load.kill()
                     raise SystemExit(f"{path} {body}: {answer.status_code} {answer.text[:300]}")
                 time.sleep(PAUSE)
             say(f"  {len(done)} changes")
@@ -125,6 +125,16 @@ def asking(port: int, key: str, file: Path, seconds: float) -> subprocess.Popen[
         "--clients", str(CLIENTS), "--seconds", str(seconds), "--until", str(file.with_suffix(".end")),
     ]  # fmt: skip
     return subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment())
+
+
+@contextmanager
+def ended(load: subprocess.Popen[str]) -> Iterator[None]:
+    """The callers are gone after the block, however it ends."""
+    try:
+        yield
+    finally:
+        load.kill()
+        load.communicate()
 
 
 def stopped(load: subprocess.Popen[str], work: Path) -> dict[str, Any]:

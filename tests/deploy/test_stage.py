@@ -101,3 +101,15 @@ def test_mistakes_are_told_with_their_code_and_nothing_is_written(
     assert main.run(["deploy", str(tiny_bundle), *words]) == 2
     assert code in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_what_is_reserved_for_a_monitor_speaks_of_the_monitor_that_runs():
+    """A stage does not import another one, so both say it."""
+    import inspect
+
+    from modelwright.cli.monitor import command
+    from modelwright.deploy import beside
+    from modelwright.monitor import stage
+
+    assert beside.MOST_VECTORS == stage.MOST_VECTORS
+    assert inspect.signature(command).parameters["port"].default == beside.MONITOR_PORT

@@ -83,8 +83,8 @@ class Course:
         if self.near is not None and not likely and not close:
             self.shape, self.near = self.near, None
         elif self._high - self._low > 1:
-            steps = (self._low + 2 * self._high) // 3 if close else (self._low + self._high) // 2
-            self._place = max(self._low + 1, min(steps, self._high - 1))
+            milder = (self._low + 2 * self._high) // 3
+            self._place = max(milder, self._low + 1) if close else (self._low + self._high) // 2
             self.shape = self.front.shapes[self._place]
         else:
             self.shape = None

@@ -168,7 +168,7 @@ class Client(_Asking):
             label: as the model's training rows have it: a label, a number, labels.
 
         Raises:
-            ServiceError: it was refused.
+            ServiceError: it was refused, or nobody answers; it is sent once.
         """
         told = {"request_id": request_id, "index": index, "label": label}
         try:

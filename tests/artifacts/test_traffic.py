@@ -9,6 +9,7 @@ import pytest
 
 from modelwright.artifacts import traffic
 from modelwright.artifacts.traffic import TrafficWriter, read_traffic, schema
+from modelwright.errors import UserError
 
 
 def rows(count: int, first: int = 0) -> list[dict[str, Any]]:
@@ -73,10 +74,30 @@ def test_a_disk_that_refuses_loses_rows_and_nothing_else(
 ):
     writer = TrafficWriter(tmp_path, "feedback", 10**9)
 
-    def full(some: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writer, "_write", full)
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
     writer.add(rows(3))
     writer.close()
     assert writer.dropped == 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_wait_take_so_much_memory_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(traffic, "MOST_BYTES", 100)
+    monkeypatch.setattr(traffic, "FLUSH_BYTES", 10**9)
+    writer = TrafficWriter(tmp_path, "feedback", 10**9)
+    writer.add([{**rows(1)[0], "label": "x" * 200}])
+    writer.add(rows(5))
+    assert writer.dropped == 5
+    writer.close()
+    assert read_traffic(tmp_path, "feedback").num_rows == 1
+
+
+def test_what_is_no_folder_is_told(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="MW-802"):
+        TrafficWriter(tmp_path / "file", "feedback", 10**9)

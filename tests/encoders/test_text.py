@@ -38,6 +38,19 @@ def longest(kind: str) -> dict[str, object]:
     return {"max_tokens": 512, "pad_id": 1 if kind == "byte-level" else 0}
 
 
+@pytest.mark.parametrize("text", [*TRICKY, "x" * 300, " ", "y" * 90 + " "])
+def test_a_text_far_too_long_begins_as_if_it_were_read_to_its_end(
+    make: Make, kind: str, text: str
+) -> None:
+    encoder = make(kind, **{**longest(kind), "max_tokens": 32})
+    text = text * (200_000 // len(text))
+    short, found, other = encoder.sequences(["a b", text, "c d"])
+    encoder.tokenizer.enable_truncation(32)
+    assert found["input_ids"] == encoder.tokenizer.encode(text).ids
+    assert (short["truncated"], other["truncated"]) == (False, False)
+    assert found["truncated"] == (len(encoder.tokenizer.encode(text).overflowing) > 0)
+
+
 @pytest.mark.parametrize("text", TRICKY)
 def test_the_token_of_a_word_stands_for_characters_of_that_word(
     make: Make, kind: str, text: str

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from modelwright.serve import Settings, create_app
-from modelwright.serve._body import unpack
+from modelwright.serve._body import Coming, Room, unpack
 from modelwright.serve.problems import ServiceError
 from modelwright.testing.doubles import FakeBundle
 
@@ -99,3 +99,14 @@ def test_a_body_that_does_not_come_is_408():
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["code"] == "MW-707"
     assert (b"connection", b"close") in sent[0]["headers"]
+
+
+def test_bodies_on_their_way_have_room_for_so_many_bytes_together():
+    room = Room(100)
+    with Coming(1000, 1.0, room) as alone, Coming(1000, 1.0, room) as other:
+        alone.take(150)
+        with pytest.raises(ServiceError) as caught:
+            other.take(1)
+        assert (caught.value.status, caught.value.reason) == (503, "bytes")
+        alone.take(50)
+    assert room.taken == 0

@@ -17,6 +17,7 @@ import modelwright
 from modelwright.serve import Settings, client, create_app
 from modelwright.serve._calling import Part, Policy, divided
 from modelwright.serve._keys import new_key, write_keys
+from modelwright.serve.problems import ServiceError
 from modelwright.testing.doubles import FakeBundle
 
 URL = "http://service"
@@ -63,7 +64,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def rest(seconds: float) -> None:
         found.append(seconds)
 
-    monkeypatch.setattr(client, "_sleep", found.append)
+    monkeypatch.setattr(client, "_sleep", lambda seconds, _: found.append(seconds))
     monkeypatch.setattr(client, "_rest", rest)
     return found
 
@@ -323,3 +324,33 @@ def test_nobody_there_is_not_ready():
         assert not opened.ready()
         with pytest.raises(modelwright.ServiceError, match="MW-706"):
             opened.feedback("rid", 0, "a")
+
+
+def test_the_first_refusal_ends_the_pauses_of_the_others():
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "wrong" in request.content.decode():
+            return problem(422, "MW-702")
+        return problem(503, "MW-706", **{"Retry-After": "60"})
+
+    policy = Policy(most_inputs=1)
+    with (
+        modelwright.Client(URL, transport=httpx.MockTransport(answer), policy=policy) as opened,
+        pytest.raises(ServiceError, match="MW-702"),
+    ):
+        opened.predict(["a", "b", "wrong"])
+
+
+def test_a_url_without_a_scheme_is_told_at_once():
+    with pytest.raises(ValueError, match="http://"):
+        modelwright.Client("localhost:8000")
+
+
+def test_nobody_there_has_no_models():
+    def nobody(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with (
+        modelwright.Client(URL, transport=httpx.MockTransport(nobody)) as opened,
+        pytest.raises(ServiceError, match="MW-706"),
+    ):
+        opened.models()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,13 @@ WHOLE = (
 
 @contextmanager
 def served(settings: Settings) -> Iterator[int]:
+    with serving(settings) as (port, _):
+        yield port
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[tuple[int, set[Any]]]:
+    """Its port, and the connections that are open."""
     import uvicorn
 
     listener = bind("127.0.0.1", 0)
@@ -33,7 +41,7 @@ def served(settings: Settings) -> Iterator[int]:
     while not server.started:
         time.sleep(0.01)
     try:
-        yield listener.getsockname()[1]
+        yield listener.getsockname()[1], server.server_state.connections
     finally:
         server.should_exit = True
         thread.join()
@@ -171,3 +179,42 @@ def test_further_connections_are_closed():
         assert answered(kept[0], WHOLE)[0] == 200
         for one in kept:
             one.close()
+
+
+def closed_by_the_service(raw: socket.socket) -> bool:
+    """Whether nothing more comes; waits for that."""
+    try:
+        while raw.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def test_a_body_that_goes_on_after_its_answer_is_not_waited_for():
+    with served(Settings(body_s=0.3)) as port:
+        head = b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+            status, _ = answered(raw, head, b".")
+            assert status == 404
+            assert closed_by_the_service(raw)
+
+
+def test_who_does_not_read_an_answer_loses_the_connection():
+    body = json.dumps({"inputs": ["hello"] * 1000, "parameters": {"scores": True}}).encode()
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    request = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with serving(Settings(body_s=0.3)) as (port, connections), socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(("127.0.0.1", port))
+        raw.sendall(request)
+        while not connections:
+            pass
+        raw.setblocking(False)
+        for _ in range(100):  # answers that are more than the buffers of both ends hold
+            try:
+                raw.send(request)
+            except (BlockingIOError, ConnectionError):
+                break
+        while connections:
+            pass

@@ -199,6 +199,22 @@ def test_a_canary_that_fails_is_withdrawn_and_callers_never_see_it(
     asyncio.run(trial())
 
 
+def test_what_callers_do_themselves_ends_no_trial(tmp_path: Path):
+    async def trial() -> None:
+        async with Store(
+            tmp_path, slow=lambda: FakeBundle(LABELS["v2"], seconds=0.05)
+        ).served() as one:
+            done(await one.load("slow", **{"as": "canary", "share": 1.0}))
+            for _ in range(2 * FAILURES):
+                assert (await one.ask("x", **{"x-deadline-ms": "5"})).status_code == 504
+                assert (await one.http.post("/v1/predict", json={"inputs": [7]})).status_code == 422
+            assert await one.versions() == {"stable": "v1", "canary": "slow"}
+            trial = one.service.slots["fake"].trial
+            assert trial._asked[True] == 0
+
+    asyncio.run(trial())
+
+
 def test_a_trial_judges_errors_beside_the_stable():
     trial = Trial()
     for number in range(200):
@@ -348,7 +364,8 @@ def test_with_no_model_it_is_not_ready_and_with_one_again_it_is(tmp_path: Path):
             assert (await served.http.get("/health/live")).status_code == 200
             assert (await served.http.get("/v2/health/ready")).status_code == 400
             assert (await served.ask()).status_code == 404
-            for path in ("/", "/v1/models", "/openapi.json"):
+            assert done(await served.http.get("/v1/models"))["data"] == []
+            for path in ("/", "/openapi.json"):
                 assert (await served.http.get(path)).status_code == 503
             done(await served.load("v2"))
             assert (await served.http.get("/health/ready")).status_code == 200
@@ -382,6 +399,28 @@ def test_what_is_served_survives_a_restart(tmp_path: Path):
 
     asyncio.run(first())
     asyncio.run(second())
+    assert Path(read_state(state)["fake"]["stable"]).name == "v1"
+
+
+def test_what_was_unloaded_stays_so_over_a_restart(tmp_path: Path):
+    store, state = Store(tmp_path), tmp_path / "state.json"
+    FakeBundle().save(tmp_path / "fake")
+
+    async def unload() -> None:
+        async with store.served(state=state) as served:
+            done(await served.control.delete("/admin/models/fake"))
+
+    async def again() -> None:
+        app: Any = create_app([], Settings(state=state))
+        deployer = Deployer(app.service, store.open, store.folder, state)
+        deployer.restore(read_state(state))
+        assert stable_folders([tmp_path / "fake"], read_state(state)) == []
+        await deployer.load("fake", "v1", "stable", 0.0)
+        app.service.close(5)
+
+    asyncio.run(unload())
+    assert stable_folders([tmp_path / "fake"], read_state(state)) == []
+    asyncio.run(again())
     assert Path(read_state(state)["fake"]["stable"]).name == "v1"
 
 

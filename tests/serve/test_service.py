@@ -421,21 +421,26 @@ def test_one_item_that_makes_the_model_fail_is_named_and_spoils_no_other_request
     assert problem(responses[1], 500, "MW-709")["field"] == "inputs[1]"
 
 
-def test_a_model_that_makes_no_progress_is_not_ready_and_the_service_stays_live():
+def test_a_model_that_makes_no_progress_is_not_ready_and_then_not_live():
     gate = Gate()
 
+    async def until(http: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
+        while (response := await http.get(path)).status_code != status:
+            pass
+        return response
+
     async def stuck() -> None:
-        async with within(create_app([gate.bundle], Settings(stall_s=0))) as http:
+        async with within(create_app([gate.bundle], Settings(stall_s=0.1))) as http:
             assert (await http.get("/health/ready")).status_code == 200
             held = await behind(gate, http)
-            ready = await http.get("/health/ready")
-            assert ready.status_code == 503
-            assert "has been running" in ready.json()["reasons"]["fake"]
             assert (await http.get("/health/live")).status_code == 200
+            ready = await until(http, "/health/ready", 503)
+            assert "has been running" in ready.json()["reasons"]["fake"]
+            await until(http, "/health/live", 503)
             gate.open.set()
             await held
-            while (await http.get("/health/ready")).status_code != 200:
-                pass  # the thread has still to note that its call is over
+            await until(http, "/health/live", 200)
+            await until(http, "/health/ready", 200)
 
     asyncio.run(stuck())
 
@@ -558,3 +563,45 @@ def test_answers_go_to_who_asked_however_many_ask():
         for thread in threads:
             thread.join()
     assert got == alone
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_nobody_waits_for_what_takes_long_to_encode(leaves: bool):
+    begun, go = threading.Event(), threading.Event()
+    bundle = FakeBundle()
+
+    def encode(inputs: Any) -> Any:
+        begun.set()
+        go.wait(10)
+        raise AssertionError
+
+    sent: list[Any] = []
+
+    async def ask() -> None:
+        app: Any = create_app([bundle])
+        bundle.encode = encode  # type: ignore[method-assign]
+        body = json.dumps({"inputs": ["word " * 2000]}).encode()
+        events = iter([{"type": "http.request", "body": body}])
+
+        async def receive() -> dict[str, Any]:
+            for event in events:
+                return event
+            await (asyncio.to_thread(begun.wait, 10) if leaves else asyncio.Event().wait())
+            return {"type": "http.disconnect"}
+
+        async def send(event: Any) -> None:
+            sent.append(event)
+
+        deadline = b"60000" if leaves else b"50"
+        headers = [(b"content-type", b"application/json"), (b"x-deadline-ms", deadline)]
+        scope = {
+            "type": "http", "method": "POST", "path": "/v1/predict", "headers": headers,
+            "query_string": b"", "client": ("192.0.2.7", 1), "scheme": "http",
+        }  # fmt: skip
+        await app(scope, receive, send)
+        assert app.service.models["fake"].admission.items == 0
+        go.set()
+        app.service.close(5)
+
+    asyncio.run(ask())
+    assert not sent if leaves else sent[0]["status"] == 504

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from modelwright.runtime.files import fsync_folder
+from modelwright.runtime.files import fsync_folder, writing_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +27,10 @@ FLUSH_S = 30.0
 FLUSH_ROWS = 5_000
 MOST_WAITING = 50_000
 """Rows that wait for the disk; beyond that new ones are not kept, and counted."""
+FLUSH_BYTES, MOST_BYTES = 8_000_000, 64_000_000
+"""The same in characters of text, for images and long texts."""
+STALE_S = 3600.0
+"""A file that was not finished for so long belongs to a process that was killed."""
 _LOG = logging.getLogger("modelwright.traffic")
 
 
@@ -126,6 +130,10 @@ def _files(folder: Path, kind: Kind) -> list[Path]:
     return sorted(folder.glob(f"{kind}-*.parquet"))
 
 
+def _size(row: Mapping[str, Any]) -> int:
+    return sum(len(value) for value in row.values() if isinstance(value, str))
+
+
 @final
 class TrafficWriter:
     """Keeps rows in memory for a short while and writes them in a thread of its own.
@@ -134,6 +142,12 @@ class TrafficWriter:
         folder: made where it is not there.
         kind: of the rows.
         most_bytes: of all files of the kind in the folder.
+
+    Attributes:
+        dropped: rows that were not kept.
+
+    Raises:
+        UserError: MW-802 when the folder cannot be made.
     """
 
     def __init__(self, folder: Path, kind: Kind, most_bytes: int) -> None:
@@ -141,19 +155,23 @@ class TrafficWriter:
         self.kind: Kind = kind
         self.dropped = 0
         self._rows: list[Mapping[str, Any]] = []
+        self._bytes = 0
         self._changed = threading.Condition()
         self._closing = False
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._clear()
         self._thread = threading.Thread(target=self._loop, name=f"traffic-{kind}", daemon=True)
         self._thread.start()
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep rows; never waits for the disk."""
         with self._changed:
-            room = MOST_WAITING - len(self._rows)
+            room = MOST_WAITING - len(self._rows) if self._bytes < MOST_BYTES else 0
             self._rows.extend(rows[:room])
+            self._bytes += sum(map(_size, rows[:room]))
             self.dropped += max(0, len(rows) - room)
-            if len(self._rows) >= FLUSH_ROWS:
+            if self._due():
                 self._changed.notify()
 
     def close(self) -> None:
@@ -166,22 +184,23 @@ class TrafficWriter:
     def _loop(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(
-                    lambda: self._closing or len(self._rows) >= FLUSH_ROWS, timeout=FLUSH_S
-                )
-                rows, self._rows = self._rows, []
+                self._changed.wait_for(lambda: self._closing or self._due(), timeout=FLUSH_S)
+                rows, self._rows, self._bytes = self._rows, [], 0
                 closing = self._closing
             if rows:
                 self._keep(rows)
             if closing:
                 return
 
+    def _due(self) -> bool:
+        return len(self._rows) >= FLUSH_ROWS or self._bytes >= FLUSH_BYTES
+
     def _keep(self, rows: list[Mapping[str, Any]]) -> None:
         """A disk that is full loses rows and not the service."""
         try:
             self._write(rows)
             self._prune()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the thread must outlive any of its files
             self.dropped += len(rows)
             _LOG.error("%d rows of traffic could not be written: %s", len(rows), error)
 
@@ -196,12 +215,21 @@ class TrafficWriter:
         form = schema(self.kind)
         columns = {name: [row.get(name) for row in rows] for name in form.names}
         table = pa.Table.from_pydict(columns, form)
-        with temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / name)
+        try:
+            with temporary.open("wb") as file:
+                pq.write_table(table, file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.folder / name)
+        finally:
+            temporary.unlink(missing_ok=True)
         fsync_folder(self.folder)
+
+    def _clear(self) -> None:
+        """Remove what killed processes left."""
+        for path in self.folder.glob(f".{self.kind}-*.tmp"):
+            if time.time() - path.stat().st_mtime > STALE_S:
+                path.unlink(missing_ok=True)
 
     def _prune(self) -> None:
         files = _files(self.folder, self.kind)

@@ -10,9 +10,10 @@ that BERT-like models have anyway, so the export and the engines need nothing ne
 
 from __future__ import annotations
 
+import itertools
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 CASING_TYPES = 6
 """Type ids used with casing: 0 and 1 stay segments; 2 to 5 are the shapes below."""
+TOKEN_CHARS, SPARE_TOKENS = 16, 128
+"""Of a text that is far longer than a model reads, so many characters a token are looked at, if they
+hold so many tokens more than it reads: pieces depend on nothing that is farther off."""
+GROUP_CHARS = 100_000
+"""Encoded at a time: while it is made an encoding takes a hundred times the room of its ids."""
 _HALF = re.compile("[\ud800-\udfff]")
 _CAPITALISED, _UPPER, _MIXED, _DIGITS = 2, 3, 4, 5
 
@@ -95,15 +101,18 @@ class TextEncoder:
         batch: list[Any] = _whole(map(self._normal, texts))
         if pairs is not None:
             batch = list(zip(batch, _whole(map(self._normal, pairs)), strict=True))
-        encodings = self.tokenizer.encode_batch_fast(batch)
-        return [
-            {
-                "input_ids": encoding.ids,
-                "token_type_ids": encoding.type_ids,
-                "truncated": bool(encoding.overflowing),
-            }
-            for encoding in encodings
-        ]
+            return [_feature(one) for group in _groups(batch) for one in self._encoded(group)]
+        most, found = TOKEN_CHARS * self.settings.max_tokens, list[dict[str, Any]]()
+        for group in _groups([text[:most] for text in batch]):
+            for encoding in self._encoded(group):
+                whole = batch[len(found)]
+                if len(whole) > most and sum(map(len, encoding.overflowing)) < SPARE_TOKENS:
+                    encoding = self._encoded([whole])[0]
+                found.append(_feature(encoding))
+        return found
+
+    def _encoded(self, batch: list[Any]) -> list[Encoding]:
+        return self.tokenizer.encode_batch_fast(batch)
 
     def windows(
         self, texts: Sequence[str], words: Sequence[Sequence[tuple[int, int]]]
@@ -122,7 +131,8 @@ class TextEncoder:
         limit, stride = self.settings.max_tokens, self.settings.stride
         self._truncate(min(stride, limit // 4))
         found: list[dict[str, Any]] = []
-        for index, encoding in enumerate(self.tokenizer.encode_batch(_whole(texts))):
+        groups = map(self.tokenizer.encode_batch, _groups(_whole(texts)))
+        for index, encoding in enumerate(itertools.chain.from_iterable(groups)):
             parts = [encoding, *encoding.overflowing]
             shapes = self._shapes(texts[index], words[index]) if self.settings.casing else None
             mapped = [_first_tokens(part, words[index]) for part in parts]
@@ -152,6 +162,26 @@ class TextEncoder:
 
     def _shapes(self, text: str, words: Sequence[tuple[int, int]]) -> list[int]:
         return [_shape(text[start:end]) for start, end in words]
+
+
+def _feature(encoding: Encoding) -> dict[str, Any]:
+    return {
+        "input_ids": encoding.ids,
+        "token_type_ids": encoding.type_ids,
+        "truncated": bool(encoding.overflowing),
+    }
+
+
+def _groups(batch: list[Any]) -> Iterator[list[Any]]:
+    """Texts or pairs, as many together as have `GROUP_CHARS`."""
+    start = size = 0
+    for place, one in enumerate(batch):
+        size += len(one) if isinstance(one, str) else sum(map(len, one))
+        if size >= GROUP_CHARS:
+            yield batch[start : place + 1]
+            start, size = place + 1, 0
+    if start < len(batch):
+        yield batch[start:]
 
 
 def _same(text: str) -> str:

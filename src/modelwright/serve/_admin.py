@@ -80,9 +80,8 @@ async def _asked(request: Request, service: Service) -> dict[str, Any]:
     kind, _ = header_parameters(request.headers.get("content-type", ""))
     if kind != "application/json":
         raise ServiceError("MW-705", "the content type is not JSON", fix="send application/json")
-    body = await read_body(
-        request.scope, request.headers, request.receive, MOST_BYTES, service.settings.body_s
-    )
+    with service.coming(MOST_BYTES) as coming:
+        body = await read_body(request.scope, request.headers, request.receive, coming)
     asked = loads(body, service.settings.max_depth)
     if (fault := _LOAD.fault(asked, "")) is not None:
         raise ServiceError("MW-702", fault.message, field=fault.field)

@@ -7,6 +7,7 @@ long as all the rest of the event loop's work for a short text (docs/lab.md).
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from starlette.responses import Response
 from modelwright.serve._body import packed, read_body
 from modelwright.serve._keys import Key
 from modelwright.serve._reading import Handler
-from modelwright.serve._service import Call, Service
+from modelwright.serve._service import Call, Service, while_wanted
 from modelwright.serve._stages import Stages
 from modelwright.serve.problems import ServiceError
 from modelwright.serve.protocols import Answer, Message, Protocol, Reply
@@ -132,14 +133,18 @@ def failing(protocol: Protocol, error: ServiceError, exchange: Exchange) -> Resp
 async def _answer(
     service: Service, protocol: Protocol, request: Incoming, exchange: Exchange
 ) -> Reply:
-    limits, deadline = service.settings, _deadline(request)
-    body = await read_body(
-        request.scope, request.headers, request.receive, limits.max_body_bytes, limits.body_s
-    )
-    content_type = request.headers.get("content-type", "")
-    message = Message(body, content_type, request.path_params, request.headers)
-    big, began = len(body) >= _BIG, time.monotonic()
-    parsed = await asyncio.to_thread(protocol.parse, message) if big else protocol.parse(message)
+    limits, deadline, gone = service.settings, _deadline(request), _gone(request)
+    seconds = min(deadline or math.inf, limits.deadline_s)
+    with service.coming(limits.max_body_bytes, deadline or math.inf) as coming:
+        body = await read_body(request.scope, request.headers, request.receive, coming)
+        content_type = request.headers.get("content-type", "")
+        message = Message(body, content_type, request.path_params, request.headers)
+        began = time.monotonic()
+        if len(body) < _BIG:
+            parsed = protocol.parse(message)
+        else:
+            parsing = asyncio.to_thread(protocol.parse, message)
+            parsed = await while_wanted(parsing, exchange.began, seconds, gone)
     exchange.stages.note("parse", began)
     service.charge(exchange.key, len(parsed.inputs))
     model = service.find(parsed.model, parsed.version, exchange.request_id)
@@ -150,7 +155,7 @@ async def _answer(
         exchange.began,
         exchange.request_id,
         deadline,
-        _gone(request),
+        gone,
         exchange.stages,
         exchange.trace_id,
     )

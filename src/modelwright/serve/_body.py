@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
 
 from modelwright.serve.problems import ServiceError
 
@@ -17,14 +19,70 @@ WHOLE = "modelwright.whole"
 """Set in a scope by our server (`_http.py`) once the whole body is there."""
 WORTH_PACKING = 1400
 """Answers below this many bytes fit one packet anyway."""
+_GZIP = re.compile(r"(?:^|,)\s*gzip\s*(?:,|$|;(?!\s*q=0(?:\.0*)?\s*(?:,|$)))", re.IGNORECASE)
+"""Gzip is accepted: it is named, and not with the weight 0."""
 
 
 class BodyCutError(Exception):
     """The caller left before the whole body had come."""
 
 
+@final
+@dataclass(slots=True)
+class Room:
+    """Bytes of the bodies that are on their way or being parsed. Used from the event loop.
+
+    Attributes:
+        most: of all of them.
+        taken: of them now.
+    """
+
+    most: int
+    taken: int = 0
+
+
+@final
+@dataclass(slots=True)
+class Coming:
+    """A body on its way.
+
+    Attributes:
+        most: bytes of it.
+        seconds: that it may take to come.
+        room: shared with all other bodies.
+        size: what came of it so far.
+    """
+
+    most: int
+    seconds: float
+    room: Room
+    size: int = 0
+
+    def take(self, more: int) -> None:
+        """Count what came.
+
+        Raises:
+            ServiceError: MW-704 beyond `most`; MW-706 where others leave no room for it.
+        """
+        if self.size + more > self.most:
+            raise too_large(self.most)
+        room = self.room
+        if room.taken > self.size and room.taken + more > room.most:
+            headers = {"Retry-After": "1", "Connection": "close"}
+            detail, fix = "too many bodies are on their way", "send the request again after 1 s"
+            raise ServiceError("MW-706", detail, fix=fix, headers=headers, reason="bytes")
+        room.taken, self.size = room.taken + more, self.size + more
+
+    def __enter__(self) -> Coming:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It was parsed, or is not wanted any more."""
+        self.room.taken -= self.size
+
+
 async def read_body(
-    scope: Scope, headers: Mapping[str, str], receive: Receive, most: int, seconds: float
+    scope: Scope, headers: Mapping[str, str], receive: Receive, coming: Coming
 ) -> bytes:
     """The whole body, unpacked.
 
@@ -32,14 +90,15 @@ async def read_body(
         scope: of the request.
         headers: of it, names in lower case.
         receive: gives its parts.
-        most: bytes of it.
-        seconds: that it may take to come.
+        coming: its bounds, entered by the caller, who leaves it when the body is parsed.
 
     Raises:
         BodyCutError: it did not come to its end.
         ServiceError: MW-704 beyond `most` bytes, packed or unpacked; MW-705 for another encoding
-            than gzip; MW-701 for broken gzip; MW-707 (408) when it takes longer than `seconds`.
+            than gzip; MW-701 for broken gzip; MW-707 (408) when it takes longer than it may;
+            MW-706 where there is no room for it beside others.
     """
+    most = coming.most
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
         detail = f"the content encoding {encoding[:40]!r} is not accepted"
@@ -48,36 +107,33 @@ async def read_body(
     if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > most:
         raise too_large(most)
     if WHOLE in scope:  # no timer for what is there
-        body = await _read(receive, most)
+        body = await _read(receive, coming)
     else:
-        body = await _read_in_time(receive, most, seconds)
+        body = await _read_in_time(receive, coming)
     if encoding == "gzip":
         return await asyncio.to_thread(unpack, body, most)
     return body
 
 
-async def _read_in_time(receive: Receive, most: int, seconds: float) -> bytes:
+async def _read_in_time(receive: Receive, coming: Coming) -> bytes:
     try:
-        async with asyncio.timeout(seconds):
-            return await _read(receive, most)
+        async with asyncio.timeout(coming.seconds):
+            return await _read(receive, coming)
     except TimeoutError:
-        detail = f"the body did not arrive within {seconds:g} s"
+        detail = f"the body did not arrive within {coming.seconds:g} s"
         raise ServiceError(
             "MW-707", detail, fix="send it faster", status=408, headers={"Connection": "close"}
         ) from None
 
 
-async def _read(receive: Receive, most: int) -> bytes:
+async def _read(receive: Receive, coming: Coming) -> bytes:
     chunks: list[bytes] = []
-    size = 0
     while True:
         event = await receive()
         if event["type"] != "http.request":
             raise BodyCutError
         chunk = event.get("body", b"")
-        size += len(chunk)
-        if size > most:
-            raise too_large(most)
+        coming.take(len(chunk))
         if not event.get("more_body", False) and not chunks:
             return chunk
         chunks.append(chunk)
@@ -121,7 +177,9 @@ def _broken() -> ServiceError:
 
 def packed(body: bytes, headers: Mapping[str, str]) -> tuple[bytes, dict[str, str]]:
     """The body as this caller is sent it, with the headers that say so."""
-    accepted = [part.strip() for part in headers.get("accept-encoding", "").lower().split(",")]
-    if len(body) < WORTH_PACKING or "gzip" not in accepted:
+    if len(body) < WORTH_PACKING:
         return body, {}
-    return gzip.compress(body, 1, mtime=0), {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    vary = {"Vary": "Accept-Encoding"}
+    if not _GZIP.search(headers.get("accept-encoding", "")):
+        return body, vary
+    return gzip.compress(body, 1, mtime=0), {"Content-Encoding": "gzip", **vary}

@@ -54,7 +54,8 @@ class Part:
         """The request's body."""
         rest = json.dumps(dict(options), ensure_ascii=False)[1:-1]
         joined = ",".join(self.texts)
-        return ('{"inputs":[' + joined + "]" + (f",{rest}" if rest else "") + "}").encode()
+        body = '{"inputs":[' + joined + "]" + (f",{rest}" if rest else "") + "}"
+        return body.encode("utf-8", "backslashreplace")  # half a surrogate pair: the service tells
 
     def halves(self) -> tuple[Part, Part]:
         """For a service that takes less than this."""

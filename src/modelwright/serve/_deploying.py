@@ -43,6 +43,7 @@ class Deployer:
     def __init__(self, service: Service, opener: Opener, root: Path, state: Path | None) -> None:
         self._service, self._opener = service, opener
         self._root, self._state = root.resolve(), state
+        self._unloaded: set[str] = set()
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         service.withdraw = self._withdraw
@@ -62,6 +63,7 @@ class Deployer:
             model = await asyncio.to_thread(self._open, name, self._inside(bundle))
             if slot is None:
                 self._service.slots[name] = Slot(model)
+                self._unloaded.discard(name)
             elif role == "stable":
                 self._replace(slot, "previous", slot.stable)
                 slot.stable = model
@@ -103,6 +105,7 @@ class Deployer:
         async with self._lock:
             slot = self._slot(name)
             del self._service.slots[name]
+            self._unloaded.add(name)
             for _, model in slot.models():
                 self._retire(model)
             await self._changed(f"{name}: unloaded")
@@ -125,6 +128,7 @@ class Deployer:
     # -- how --------------------------------------------------------------------------------------
     def restore(self, state: Mapping[str, Any]) -> None:
         """Load what a state has beside the stable versions, before serving; what cannot be is left."""
+        self._unloaded = {name for name, roles in state.items() if not roles}
         for name, slot in self._service.slots.items():
             for role in ("canary", "shadow", "previous"):
                 folder = state.get(name, {}).get(role)
@@ -211,7 +215,8 @@ class Deployer:
     def _save(self) -> None:
         if self._state is None:
             return
-        models = {
+        models: dict[str, Any] = {name: {} for name in sorted(self._unloaded)}
+        models |= {
             name: {
                 **{role: str(model.bundle.folder) for role, model in slot.models()},
                 **({"share": slot.share} if slot.canary is not None else {}),
@@ -222,7 +227,8 @@ class Deployer:
 
 
 def read_state(path: Path | None) -> dict[str, Any]:
-    """What was served when the service stopped: roles and folders by name; {} where not known.
+    """What was served when the service stopped: roles and folders by name, no role for what was
+    unloaded; {} where not known.
 
     Raises:
         UserError: MW-604 when it is no state of a service.
@@ -246,12 +252,16 @@ def read_state(path: Path | None) -> dict[str, Any]:
 
 def stable_folders(given: Sequence[Path], state: Mapping[str, Any]) -> list[Path]:
     """What to open at first: the folders given, or what the state has for their names; then
-    the other names of the state.
+    the other names of the state. What was unloaded stays so, and is told.
 
     Raises:
         UserError: MW-601 for what is no bundle.
     """
     names = [str(read_bundle(folder)["name"]) for folder in given]
-    kept = {name: Path(roles["stable"]) for name, roles in state.items()}
-    first = [kept.pop(name, folder) for name, folder in zip(names, given, strict=True)]
+    kept = {name: Path(roles["stable"]) for name, roles in state.items() if roles}
+    unloaded = [name for name in names if state.get(name) == {}]
+    for name in unloaded:
+        _LOG.warning("%s was unloaded and stays so: load it at the admin port", name)
+    both = zip(names, given, strict=True)
+    first = [kept.pop(name, folder) for name, folder in both if name not in unloaded]
     return [*first, *kept.values()]

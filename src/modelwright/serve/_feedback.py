@@ -49,9 +49,8 @@ def feedback(service: Service) -> Handler:
             raise ServiceError(
                 "MW-705", "the content type is not JSON", fix="send application/json"
             )
-        body = await read_body(
-            request.scope, request.headers, request.receive, MOST_BYTES, service.settings.body_s
-        )
+        with service.coming(MOST_BYTES) as coming:
+            body = await read_body(request.scope, request.headers, request.receive, coming)
         told = loads(body, service.settings.max_depth)
         if (fault := _CHECK.fault(told, "")) is not None:
             raise ServiceError("MW-702", fault.message, field=fault.field)

@@ -44,12 +44,36 @@ class _Head:
         self._timer = None
         if self.cycle is not None and not self.cycle.response_complete:
             self._set_timer(seconds)  # an answer to an earlier request is being written
-        elif self._state != _BODY and not self.transport.is_closing():
+        elif self._state == _BODY:
+            self.transport.abort()  # it was answered before its body had come, which never ends
+        elif not self.transport.is_closing():
             self._refuse("MW-707", "the request's head did not arrive in time", 408)
 
     def _refuse(self, code: str, detail: str, status: int) -> None:
         self.transport.write(refusal(ServiceError(code, detail, status=status)))
         self.transport.close()
+
+
+class _Unread:
+    """Gives up a connection whose caller reads nothing of what was written."""
+
+    loop: Any
+    transport: Any
+    _unsent = 0
+    _reading: asyncio.TimerHandle | None = None
+
+    def _wait_for_reader(self, seconds: float) -> None:
+        left = self.transport.get_write_buffer_size()
+        if self._reading is not None and left >= self._unsent:
+            self.transport.abort()
+            return
+        self._unsent = left
+        self._reading = self.loop.call_later(seconds, self._wait_for_reader, seconds)
+
+    def _was_read(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
 
 @final
@@ -65,14 +89,15 @@ class _Joined:
         if not self._begun and not data.startswith(_CONTINUE):
             self._begun, self._head = True, data
             return
-        self._transport.write(self._head + data)
-        self._head = b""
+        head, self._head = self._head, b""
+        if not self._transport.is_closing():  # uvloop's raises then
+            self._transport.write(head + data)
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
     def close(self) -> None:
-        if self._head:
+        if self._head and not self._transport.is_closing():
             self._transport.write(self._head)
         self._transport.close()
 
@@ -81,7 +106,7 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
     """The protocol class for these settings; imports uvicorn."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    class Bounded(_Head, HttpToolsProtocol):
+    class Bounded(_Head, _Unread, HttpToolsProtocol):
         """One connection."""
 
         def connection_made(self, transport: Any) -> None:
@@ -93,7 +118,22 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
+            self._was_read()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._wait_for_reader(settings.body_s)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._was_read()
+
+        def on_response_complete(self) -> None:
+            waiting = bool(self.pipeline)
+            super().on_response_complete()
+            if self._state == _BODY and not waiting and not self.transport.is_closing():
+                self._set_timer(settings.body_s)
 
         def data_received(self, data: bytes) -> None:
             idle, self._begun = self._state == _IDLE, 0
@@ -136,6 +176,7 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
             scope: Any = self.scope
             scope[WHOLE] = True
             self._state = _IDLE
+            self._stop_timer()
 
     return Bounded
 

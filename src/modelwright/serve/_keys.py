@@ -190,7 +190,7 @@ class KeyRing:
             raise ServiceError("MW-711", detail, fix=fix, headers=headers, reason="rate")
 
     def _look(self) -> None:
-        """Read the file again when it changed; one that is no file of keys changes nothing."""
+        """Read the file again when it changed; one that is gone or no file of keys changes nothing."""
         now = time.monotonic()
         if now - self._looked < LOOK_S:
             return
@@ -198,6 +198,9 @@ class KeyRing:
         if (stamp := _stamp(self._path)) == self._seen:
             return
         self._seen = stamp
+        if not self._path.is_file():
+            _LOG.error("the keys stay as they were: %s is gone", self._path)
+            return
         try:
             self._keys = {key.id: key for key in read_keys(self._path)}
         except UserError as error:

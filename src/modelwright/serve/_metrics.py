@@ -100,6 +100,9 @@ class Metrics:
         )
 
     def _process(self, make: _Maker) -> None:
+        self.traffic_dropped = make.gauge(
+            "traffic_dropped_rows", "Rows to be recorded that the disk or memory had no room for."
+        )
         self.restarts = make.gauge("restarts", "Serving processes that were killed and replaced.")
         self.startup_seconds = make.gauge("startup_seconds", "From the process' start to ready.")
         make.gauge("memory_limit_bytes", "Beyond which the process is killed.").set(memory_limit())

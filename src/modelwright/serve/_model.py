@@ -91,6 +91,11 @@ class ServedModel:
         return ""
 
     @property
+    def stuck(self) -> bool:
+        """Whether a call has been running for twice as long as makes it not ready."""
+        return self._worker.stalled(2 * self._settings.stall_s)
+
+    @property
     def consent(self) -> dict[str, Any] | None:
         """What its recipe allows to record (`serve.record`), or None."""
         return (self.manifest.get("serve") or {}).get("record")

@@ -23,10 +23,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class _Rendered:
-    """What is told of the models until they change."""
+    """What is written of the models until they change."""
 
     document: bytes
-    listing: dict[str, Any]
     html: bytes
 
 
@@ -40,20 +39,24 @@ def reading(service: Service, documents: Sequence[Mapping[str, Any]]) -> list[Ro
             rendered[service.generation] = _render(service, documents)
         return rendered[service.generation]
 
-    now()
+    if service.models:
+        now()
 
     async def page(request: Request) -> Response:
         headers = {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"}
         return _packed(request, now().html, "text/html", headers)
 
     async def list_models(_: Request) -> Response:
-        return JSONResponse(now().listing)
+        models = map(_listed, service.models.values())
+        return JSONResponse({"object": "list", "data": list(models)})
 
     async def describe(request: Request) -> Response:
         return _packed(request, now().document, "application/json", {})
 
     async def live(_: Request) -> Response:
-        return JSONResponse({"status": "live"})
+        if service.live:
+            return JSONResponse({"status": "live"})
+        return JSONResponse({"status": "a model call does not end"}, 503)
 
     async def ready(_: Request) -> Response:
         state = service.state()
@@ -83,8 +86,7 @@ def _render(service: Service, documents: Sequence[Mapping[str, Any]]) -> _Render
     for items in documents:
         described["paths"].update(items)
     document = json.dumps(described, ensure_ascii=False).encode()
-    listing = {"object": "list", "data": [_listed(model) for model in models]}
-    return _Rendered(document, listing, render(models, keyed=keyed).encode())
+    return _Rendered(document, render(models, keyed=keyed).encode())
 
 
 def _packed(request: Request, body: bytes, kind: str, headers: dict[str, str]) -> Response:

@@ -27,6 +27,10 @@ WINDOW = 1_000
 """True answers that live quality speaks of."""
 
 
+_TOLD = object()
+"""Stands for an answer whose truth was told: told again it does not count again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Which request, and which model answered it."""
@@ -53,6 +57,8 @@ class Recorder:
         self._held = 0
         self._quality: dict[tuple[str, str], deque[float]] = {}
         self._metrics = metrics
+        writers = [one for one in (self._requests, self._feedback) if one is not None]
+        metrics.traffic_dropped.set_function(lambda: sum(one.dropped for one in writers))
 
     def answered(
         self,
@@ -82,8 +88,9 @@ class Recorder:
         if self._feedback is not None:
             row = {**_row(origin, _now(), index), "label": _json(label)}
             self._feedback.add([row])
-        if known:
+        if known and answers[index] is not _TOLD:
             self._judge(origin, answers[index], label)
+            answers[index] = _TOLD
         return known
 
     def close(self) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from modelwright.encoders.batches import length_of
 from modelwright.errors import UserError, did_you_mean
 from modelwright.runtime.machine import cores
+from modelwright.serve._body import Coming, Room
 from modelwright.serve._keys import Key, KeyRing
 from modelwright.serve._metrics import Metrics, promised_s
 from modelwright.serve._model import ServedModel, shaped
@@ -35,6 +37,12 @@ INLINE_BYTES = 4096
 """Texts of a request up to this size are encoded at once, in some hundred microseconds."""
 WATCH_S = 0.1
 """An answer that takes longer is worth the work of seeing whether anybody still waits for it."""
+PATIENT_S = 1.0
+"""An answer that comes later than a caller's own deadline speaks against a canary only where the
+caller allowed this much: who allows a millisecond could end any trial."""
+
+
+_Made = TypeVar("_Made")
 
 
 class CallerLeftError(Exception):
@@ -71,7 +79,8 @@ class Service:
     """The models of one process.
 
     Args:
-        bundles: opened bundles; the first is the one that requests without `model` mean.
+        bundles: opened bundles; the first is the one that requests without `model` mean. None where
+            a state says that all were unloaded.
         settings: see `Settings`.
 
     Raises:
@@ -80,7 +89,7 @@ class Service:
 
     def __init__(self, bundles: Sequence[Bundle], settings: Settings) -> None:
         names = [str(bundle.manifest["name"]) for bundle in bundles]
-        if not names or len(set(names)) < len(names):
+        if not (names or settings.state) or len(set(names)) < len(names):
             raise UserError(
                 "MW-805",
                 f"the bundles to serve are named {names}",
@@ -91,6 +100,7 @@ class Service:
         self.metrics = Metrics(promised_s(bundle.manifest) for bundle in bundles)
         self.keys = KeyRing(settings.keys) if settings.keys else None
         self.recorder = Recorder(settings.traffic, settings.traffic_bytes, self.metrics)
+        self._room = Room(settings.max_queue_bytes)
         self._encoders = ThreadPoolExecutor(max(2, cores()), thread_name_prefix="encode")
         self._comparing: set[asyncio.Task[None]] = set()
         self._clock: LoopClock | None = None
@@ -133,8 +143,18 @@ class Service:
 
     def standing(self) -> Standing:
         """What protocols may tell."""
-        described = {name: model.described() for name, model in self.models.items()}
-        return Standing(bool(self.state()["ready"]), described)
+        described = {
+            name: [one.described() for one in (slot.stable, slot.canary) if one is not None]
+            for name, slot in self.slots.items()
+        }
+        return Standing(bool(self.state()["ready"]), self.live, described)
+
+    @property
+    def live(self) -> bool:
+        """Whether the models make progress: no call has been running for long."""
+        return not any(
+            model.stuck for slot in list(self.slots.values()) for _, model in slot.models()
+        )
 
     def find(
         self, name: str | None, version: str | None = None, request_id: str = ""
@@ -158,6 +178,10 @@ class Service:
             raise ServiceError("MW-703", detail, fix=f"the version served is {slot.stable.version}")
         return model
 
+    def coming(self, most: int, seconds: float = math.inf) -> Coming:
+        """A body of at most so many bytes, to be read within so many seconds."""
+        return Coming(most, min(seconds, self.settings.body_s), self._room)
+
     def charge(self, key: Key | None, inputs: int) -> None:
         """Count inputs against a key's rate; raises MW-711."""
         if self.keys is not None and key is not None:
@@ -166,7 +190,8 @@ class Service:
     async def predict(
         self, model: ServedModel, request: PredictRequest, call: Call
     ) -> tuple[ServedModel, list[Any]]:
-        """Who answered, and the answers; what a canary fails is answered by the stable version.
+        """Who answered, and the answers; what a canary fails is answered by the stable version,
+        unless the canary was asked for.
 
         Args:
             model: from `find`.
@@ -180,7 +205,9 @@ class Service:
         try:
             answers = await self._watched(slot, model, request, call)
         except ServiceError as error:
-            if slot is None or model is slot.stable or error.code not in ("MW-706", "MW-709"):
+            if slot is None or model is slot.stable or request.version is not None:
+                raise
+            if error.code not in ("MW-706", "MW-709"):
                 raise
             model = slot.stable
             answers = await self._watched(slot, model, request, call)
@@ -202,20 +229,26 @@ class Service:
         """The answers; during a trial, errors and time are noted."""
         if slot is None or slot.canary is None:
             return await self._ask(model, request, call)
-        began, failed = time.monotonic(), False
+        began = time.monotonic()
         try:
-            return await self._ask(model, request, call)
+            answers = await self._ask(model, request, call)
         except ServiceError as error:
-            failed = error.status >= 500
+            hasty = error.code != "MW-709" and 0 < call.deadline_s < PATIENT_S
+            if error.status >= 500 and not hasty:  # else it was the caller's doing
+                self._note(slot, model, began, failed=True)
             raise
-        finally:
-            canary = model is slot.canary
-            if canary or model is slot.stable:
-                seconds = time.monotonic() - began
-                self.metrics.tried(model, seconds, canary=canary, failed=failed)
-                slot.trial.note(seconds, canary=canary, failed=failed)
-                if slot.canary is not None and (why := slot.trial.verdict()):
-                    self.withdraw(slot, why)
+        self._note(slot, model, began, failed=False)
+        return answers
+
+    def _note(self, slot: Slot, model: ServedModel, began: float, *, failed: bool) -> None:
+        """Count a request of a trial, and end the trial where it was one too many."""
+        canary = model is slot.canary
+        if canary or model is slot.stable:
+            seconds = time.monotonic() - began
+            self.metrics.tried(model, seconds, canary=canary, failed=failed)
+            slot.trial.note(seconds, canary=canary, failed=failed)
+            if slot.canary is not None and (why := slot.trial.verdict()):
+                self.withdraw(slot, why)
 
     def _compare(
         self, shadow: ServedModel, request: PredictRequest, call: Call, answers: list[Any]
@@ -256,7 +289,7 @@ class Service:
             stay = model.admission.enter(len(inputs), call.size)
             try:
                 began = time.monotonic()
-                features = await self._encode(model, inputs, call.size)
+                features = await self._encode(model, inputs, call)
                 call.stages.note("tokenise", began)
                 stay.add(0, sum(map(length_of, features)), sum(map(_pixel_bytes, features)))
                 deadline = call.began - self._unseen() + self._seconds(model, call)
@@ -270,12 +303,13 @@ class Service:
             finally:
                 stay.leave()
 
-    async def _encode(self, model: ServedModel, inputs: list[Any], size: int) -> list[Any]:
+    async def _encode(self, model: ServedModel, inputs: list[Any], call: Call) -> list[Any]:
         """Features; what may take long is made in a thread, so that it stalls nobody."""
-        if size < INLINE_BYTES and not model.accepts_files:
+        if call.size < INLINE_BYTES and not model.accepts_files:
             return model.encode(inputs)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._encoders, model.encode, inputs)
+        made = loop.run_in_executor(self._encoders, model.encode, inputs)
+        return await while_wanted(made, call.began, self._seconds(model, call), call.gone)
 
     async def _answers(self, model: ServedModel, job: Job, call: Call) -> list[Any]:
         """Queue a job and wait: for the answers, the deadline, or that the caller leaves."""
@@ -357,15 +391,51 @@ class _Watch:
 
     def _late(self) -> None:
         if not self._job.answer.done():
-            detail = f"no answer within {self._seconds:g} s"
-            fix = "allow more time in X-Deadline-Ms, or send fewer inputs"
-            self._job.answer.set_exception(ServiceError("MW-707", detail, fix=fix))
+            self._job.answer.set_exception(_late(self._seconds))
 
     async def _look(self) -> None:
         if self._gone is not None:
             await self._gone()
             if not self._job.answer.done():
                 self._job.answer.set_exception(CallerLeftError())
+
+
+async def while_wanted(
+    made: Awaitable[_Made],
+    began: float,
+    seconds: float,
+    gone: Callable[[], Awaitable[None]] | None,
+) -> _Made:
+    """What a thread makes of a request, as long as that is of use to anybody.
+
+    Args:
+        made: is cancelled when it is not: what has not begun never will.
+        began: when the request came, in seconds of the monotonic clock.
+        seconds: in which it is answered.
+        gone: returns when the caller has left.
+
+    Raises:
+        CallerLeftError: the caller has left.
+        ServiceError: MW-707.
+    """
+    work = asyncio.ensure_future(made)
+    leaving = asyncio.ensure_future(gone()) if gone is not None else None
+    awaited = {one for one in (work, leaving) if one is not None}
+    try:
+        left = max(0.0, began + seconds - time.monotonic())
+        await asyncio.wait(awaited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise CallerLeftError if leaving is not None and leaving.done() else _late(seconds)
+    finally:
+        for one in awaited:
+            one.cancel()
+
+
+def _late(seconds: float) -> ServiceError:
+    detail = f"no answer within {seconds:g} s"
+    fix = "allow more time in X-Deadline-Ms, or send fewer inputs"
+    return ServiceError("MW-707", detail, fix=fix)
 
 
 def _nobody_to_withdraw(slot: Slot, why: str) -> None:

@@ -4,8 +4,8 @@ It opens the ports and forks before anything heavy is loaded. The ports stay ope
 starts, so that callers who come meanwhile wait instead of being refused; those that were being
 answered see their connections closed at once, and may ask again.
 
-Over the line between them the serving process sends a beat a second as soon as it is ready. When the
-beats stop its event loop makes no progress, and it is killed and replaced. Before it drains it says
+Over the line between them the serving process sends a beat a second as soon as it is ready, while
+its models make progress. When the beats stop, or do not begin, it is killed and replaced. Before it drains it says
 so, and the parent closes the ports, too. When the line closes the parent is gone, and the serving
 process drains.
 """
@@ -28,6 +28,8 @@ BEAT_S = 1.0
 SOON_S = 10.0
 """A process that dies so soon after its start makes the next one wait."""
 LONGEST_PAUSE_S = 10.0
+START_S = 600.0
+"""Without a beat for so long after its start a process is taken to hang."""
 _BEAT, _STOPPING = b".", b"!"
 _ASKED = (signal.SIGTERM, signal.SIGINT)
 _LOG = logging.getLogger("modelwright.serve")
@@ -46,8 +48,13 @@ class Line:
         self._end, self.restarts = end, restarts
         self._beating: asyncio.Task[None] | None = None
 
-    def ready(self, orphaned: Callable[[], None]) -> None:
-        """Beat from now on; `orphaned` is called when the parent is gone. From the event loop."""
+    def ready(self, orphaned: Callable[[], None], live: Callable[[], bool]) -> None:
+        """Beat from now on, while `live` says so. From the event loop.
+
+        Args:
+            orphaned: is called when the parent is gone.
+            live: whether there is progress.
+        """
         loop = asyncio.get_running_loop()
 
         def closed() -> None:
@@ -57,16 +64,17 @@ class Line:
         self._end.setblocking(False)
         loop.add_reader(self._end, closed)
         self._send(_BEAT)
-        self._beating = loop.create_task(self._beat())
+        self._beating = loop.create_task(self._beat(live))
 
     def stopping(self) -> None:
         """Say that the ports are closed from now on."""
         self._send(_STOPPING)
 
-    async def _beat(self) -> None:
+    async def _beat(self, live: Callable[[], bool]) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
-            self._send(_BEAT)
+            if live():
+                self._send(_BEAT)
 
     def _send(self, sign: bytes) -> None:
         with suppress(OSError):  # the parent is stopped, and reads the earlier ones later; or gone
@@ -164,8 +172,8 @@ class _Parent:
         while True:
             if not select.select([ours], [], [], BEAT_S)[0]:
                 missed += 1
-                if beating and missed * BEAT_S > self._stall_s:
-                    _LOG.error("the event loop made no progress for %g s", self._stall_s)
+                if missed * BEAT_S > (most := self._stall_s if beating else START_S):
+                    _LOG.error("the serving process made no progress for %g s", most)
                     os.kill(self._child, signal.SIGKILL)
                     return
                 continue

@@ -38,7 +38,6 @@ class Turns:
         """Forget a model."""
         with self._changed:
             self._used.pop(model, None)
-            self._waiting.pop(model, None)
             self._changed.notify_all()
 
     @contextmanager
@@ -60,7 +59,8 @@ class Turns:
             self._waiting[model] += 1
             while self._busy() or self._next() != model:
                 self._changed.wait(HOG_S if self._running else None)
-            self._waiting[model] -= 1
+            self._waiting.subtract([model])
+            self._waiting += Counter()  # forgets who waits no more
             began = time.monotonic()
             self._running.append(began)
             self._clock = max(self._clock, self._used[model])
@@ -71,4 +71,4 @@ class Turns:
         return sum(began > since for began in self._running) >= self._slots
 
     def _next(self) -> str:
-        return min(+self._waiting, key=lambda name: (self._used.get(name, 0.0), name))
+        return min(self._waiting, key=lambda name: (self._used.get(name, 0.0), name))

@@ -14,10 +14,11 @@ the time that it says; anything else, and whatever the deadline leaves no time f
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, final
 
@@ -29,7 +30,6 @@ from modelwright.serve._calling import (
     Policy,
     divided,
     known,
-    late,
     models,
     predictions,
     refusal,
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 0.5
 """What a connection may take beyond the deadline, so that the service's own answer arrives."""
+LONGEST_S = 90.0
+"""How long an answer may take where no deadline is given."""
 
 
 class _Asking(ABC):
@@ -54,6 +56,9 @@ class _Asking(ABC):
         deadline: seconds in which every call is answered; None leaves it to the service.
         policy: retries, sizes and parallel requests.
         transport: an httpx transport, for tests, proxies and unix sockets.
+
+    Raises:
+        ValueError: the URL does not begin with http:// or https://.
     """
 
     def __init__(
@@ -66,6 +71,8 @@ class _Asking(ABC):
         policy: Policy | None = None,
         transport: Any = None,
     ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"{url!r} is no URL of a service; one begins with http:// or https://")
         self.url, self.model, self.deadline = url.rstrip("/"), model, deadline
         self.policy = policy or Policy()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -93,13 +100,14 @@ class _Asking(ABC):
         return {
             "content": body,
             "headers": headers,
-            "timeout": 90.0 if left is None else left + GRACE_S,
+            "timeout": LONGEST_S if left is None else left + GRACE_S,
         }
 
     def _failed(self, error: httpx.TransportError, attempts: Attempts) -> ServiceError:
         if isinstance(error, require("httpx", "client").TimeoutException):
             attempts.left()  # raises when it is the deadline that passed
-            return late()
+            detail, fix = f"no answer within {LONGEST_S:g} s", "ask for less at a time"
+            return ServiceError("MW-707", detail, fix=fix)
         return unreachable(self.url, error)
 
 
@@ -133,31 +141,39 @@ class Client(_Asking):
         """
         parts, until = divided(_checked(inputs), self.policy), self._until(deadline)
         options = self._options(model, scores, top_k)
+        given_up = threading.Event()
         if len(parts) < 2:
-            return Answers.joined(self._ask(part, options, until) for part in parts)
+            return Answers.joined(self._ask(part, options, until, given_up) for part in parts)
         with ThreadPoolExecutor(min(self.policy.at_once, len(parts))) as pool:
-            asked = [pool.submit(self._ask, part, options, until) for part in parts]
+            asked = [pool.submit(self._ask, part, options, until, given_up) for part in parts]
             try:
+                for answer in as_completed(asked):
+                    answer.result()
                 return Answers.joined(answer.result() for answer in asked)
             finally:
+                given_up.set()
                 for answer in asked:
                     answer.cancel()
 
-    def _ask(self, part: Part, options: dict[str, Any], until: float | None) -> Answers:
+    def _ask(
+        self, part: Part, options: dict[str, Any], until: float | None, given_up: threading.Event
+    ) -> Answers:
         attempts, body = Attempts(part, self.policy, until), part.body(options)
         transport_error = require("httpx", "client").TransportError
-        while True:
+        while not given_up.is_set():
             try:
                 response = self._http.post("/v1/predict", **self._request(attempts, body))
             except transport_error as error:
-                _sleep(attempts.pause(self._failed(error, attempts)))
+                _sleep(attempts.pause(self._failed(error, attempts)), given_up)
                 continue
             if response.status_code == 200:
                 return predictions(response.content, len(part.texts))
             refused = refusal(response.status_code, response.headers, response.content)
             if refused.status == 413 and len(part.texts) > 1:
-                return Answers.joined(self._ask(half, options, until) for half in part.halves())
-            _sleep(attempts.pause(refused))
+                halves = part.halves()
+                return Answers.joined(self._ask(half, options, until, given_up) for half in halves)
+            _sleep(attempts.pause(refused), given_up)
+        raise CancelledError
 
     def feedback(self, request_id: str, index: int, label: Any) -> bool:
         """Tell the service what an input truly was; whether it still remembers its answer.
@@ -178,8 +194,15 @@ class Client(_Asking):
         return known(response.status_code, response.headers, response.content)
 
     def models(self) -> list[dict[str, Any]]:
-        """What is served, with versions, labels, limits and quality."""
-        response = self._http.get("/v1/models")
+        """What is served, with versions, labels, limits and quality.
+
+        Raises:
+            ServiceError: it was refused, or nobody answers.
+        """
+        try:
+            response = self._http.get("/v1/models")
+        except require("httpx", "client").TransportError as error:
+            raise unreachable(self.url, error) from error
         return models(response.status_code, response.headers, response.content)
 
     def ready(self) -> bool:
@@ -266,7 +289,10 @@ class AsyncClient(_Asking):
 
     async def models(self) -> list[dict[str, Any]]:
         """As `Client.models`."""
-        response = await self._http.get("/v1/models")
+        try:
+            response = await self._http.get("/v1/models")
+        except require("httpx", "client").TransportError as error:
+            raise unreachable(self.url, error) from error
         return models(response.status_code, response.headers, response.content)
 
     async def ready(self) -> bool:
@@ -300,8 +326,8 @@ def _checked(inputs: Sequence[Any]) -> Sequence[Any]:
     return inputs
 
 
-def _sleep(seconds: float) -> None:
-    time.sleep(seconds)
+def _sleep(seconds: float, given_up: threading.Event) -> None:
+    given_up.wait(seconds)
 
 
 async def _rest(seconds: float) -> None:

@@ -28,17 +28,20 @@ class Settings:
         max_connections: open connections; further ones are closed.
         max_head_bytes: largest request line and headers; 431 beyond.
         head_s: how long a connection may take to send them.
-        body_s: how long a caller may take to send the body; 408 beyond.
+        body_s: how long a caller may take to send the body, 408 beyond, or read nothing of an
+            answer that waits to be sent.
         max_body_bytes: largest request body, unpacked; 413 beyond.
         max_items: most inputs in a request; 413 beyond.
         max_depth: deepest nesting of the request's JSON.
         max_batch: most features that one model call takes.
         max_queue_items: inputs that a model has taken on and not answered; 503 beyond.
         max_queue_tokens: the same in tokens.
-        max_queue_bytes: the same in bytes of requests and of decoded images.
+        max_queue_bytes: the same in bytes of requests and of decoded images; and of all bodies
+            that are on their way.
         deadline_s: in how many seconds a request is answered, or refused with 504; a caller may ask
             for less (`X-Deadline-Ms`), a recipe too (`serve.deadline_ms`).
-        stall_s: a model call that runs longer makes the service not ready.
+        stall_s: a model call that runs longer makes the service not ready; one that runs twice as
+            long, or an event loop that stands still for so long, has the process replaced.
         drain_s: how long running requests may take after SIGTERM.
         keep_alive_s: how long an idle connection stays open.
     """

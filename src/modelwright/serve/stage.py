@@ -102,7 +102,7 @@ def run(
     if not isinstance(app, Envelope):
         raise TypeError(app)
     state = app.service.state()
-    if not state["ready"]:
+    if app.service.models and not state["ready"]:
         app.service.close(timeout=5)
         for one in ports.sockets():
             one.close()
@@ -270,7 +270,7 @@ class Process:
                 metrics.startup_seconds.set(seconds)
             if self.line is not None:
                 metrics.restarts.set(self.line.restarts)
-                self.line.ready(main.stop)
+                self.line.ready(main.stop, lambda: app.service.live)
             announce()
 
         def stopping() -> None:
@@ -298,9 +298,9 @@ def _announce(url: str, app: Any, as_json: bool, more: dict[str, str]) -> None:
     for model in models:
         say(f"  {model.name}  {model.manifest['task']}  version {model.version[:12]}")
     keyed = service.keys is not None
-    say(
-        f"try it:\n  {curl(url, models[0], keyed=keyed)}\n  or open {url}/ in a browser; Ctrl-C stops"
-    )
+    if models:
+        asking = curl(url, models[0], keyed=keyed)
+        say(f"try it:\n  {asking}\n  or open {url}/ in a browser; Ctrl-C stops")
     if as_json:
         line = {
             "event": "ready",

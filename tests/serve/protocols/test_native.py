@@ -70,6 +70,12 @@ def test_a_malformed_body_is_told_what_is_wrong(body: bytes, code: str, says: st
     assert says in error.detail
 
 
+def test_a_body_of_too_many_values_is_not_read():
+    error = refusal(b'{"inputs": [' + b"[]," * 600_000 + b"1]}")
+    assert (error.code, error.status) == ("MW-704", 413)
+    assert parse({"inputs": ["a, b" * 600_000]}).inputs
+
+
 @pytest.mark.parametrize(
     ("body", "field", "says"),
     [

@@ -110,10 +110,12 @@ class Described:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How the service stands: whether it is ready, and its models by name."""
+    """How the service stands: whether it is ready and makes progress, and its models by name: the
+    stable version of each, then a canary where there is one."""
 
     ready: bool
-    models: Mapping[str, Described]
+    live: bool
+    models: Mapping[str, Sequence[Described]]
 
 
 class Protocol(ABC):

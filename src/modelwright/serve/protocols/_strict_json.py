@@ -1,22 +1,31 @@
-"""JSON without surprises: no duplicate keys, no NaN, no half characters, bounded depth."""
+"""JSON without surprises: no duplicate keys, no NaN, no half characters, bounded depth and number
+of values."""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from modelwright.serve.problems import ServiceError
+
+MOST_VALUES = 500_000
+"""Of a body: ten megabytes of `[],` would become half a gigabyte of lists."""
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
 def loads(body: bytes, max_depth: int) -> Any:
     """Parse a request body.
 
     Raises:
-        ServiceError: MW-701 saying what is wrong and where.
+        ServiceError: MW-701 saying what is wrong and where, MW-704 for more than `MOST_VALUES`.
     """
     if not body.strip():
         raise _malformed("the body is empty", 'send {"inputs": ["..."]}')
+    if body.count(b",") > MOST_VALUES and _STRING.sub(b"", body).count(b",") > MOST_VALUES:
+        detail = f"the body holds more than {MOST_VALUES:,} values"
+        raise ServiceError("MW-704", detail, fix="send fewer inputs a request")
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -60,22 +69,26 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant
 
 def _inspect(value: Any, max_depth: int) -> None:
     """Walk what was parsed without recursion: depth, infinite numbers, lone surrogates."""
-    waiting = [(value, 1)]
-    while waiting:
-        one, depth = waiting.pop()
-        if isinstance(one, str):
-            _whole(one)
-        elif isinstance(one, float):
-            if not math.isfinite(one):
-                raise _malformed("a number is too large; numbers must be finite")
-        elif isinstance(one, (dict, list)):
-            if depth > max_depth:
-                raise _too_deep(max_depth)
-            members = one.values() if isinstance(one, dict) else one
-            waiting.extend((member, depth + 1) for member in members)
+    level: list[Any] = [[value]]
+    for _ in range(max_depth + 1):
+        below: list[Any] = []
+        for one in level:
             if isinstance(one, dict):
                 for name in one:
                     _whole(name)
+                one = one.values()
+            for member in one:
+                if isinstance(member, str):
+                    _whole(member)
+                elif isinstance(member, float):
+                    if not math.isfinite(member):
+                        raise _malformed("a number is too large; numbers must be finite")
+                elif isinstance(member, (dict, list)):
+                    below.append(member)
+        if not below:
+            return
+        level = below
+    raise _too_deep(max_depth)
 
 
 def _whole(text: str) -> None:

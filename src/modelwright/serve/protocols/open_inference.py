@@ -189,15 +189,17 @@ class OpenInference(Protocol):
             body = {"name": "modelwright", "version": __version__, "extensions": extensions}
             return Reply(_dump(body))
         if route == "/v2/health/live":
-            return _told("live", True)
+            return _told("live", standing.live)
         if route == "/v2/health/ready":
             return _told("ready", standing.ready)
-        model = standing.models.get(path["name"])
-        if model is None or path.get("version", model.version) != model.version:
+        versions = standing.models.get(path["name"], ())
+        wanted = path.get("version")
+        model = next((one for one in versions if wanted in (None, one.version)), None)
+        if model is None:
             raise ServiceError("MW-703", f"there is no model {path['name'][:64]!r} of that version")
         if route.endswith("/ready"):
             return _told("ready", model.ready, name=model.name)
-        return Reply(_dump(_metadata(model)))
+        return Reply(_dump({**_metadata(model), "versions": [one.version for one in versions]}))
 
     def document(self) -> Mapping[str, Any]:
         asked = _schema(self.config.max_items)
@@ -297,7 +299,6 @@ def _metadata(model: Described) -> dict[str, Any]:
     outputs = model.output.get("properties", {})
     return {
         "name": model.name,
-        "versions": [model.version],
         "platform": _PLATFORMS.get(model.engine, f"modelwright_{model.engine or 'bundle'}"),
         "inputs": [described(name, {}) for name in required or list(fields) or ["input"]],
         "outputs": [described(name, one) for name, one in outputs.items()],

@@ -118,7 +118,7 @@ def test_a_killed_process_is_replaced_and_the_next_caller_answered(tmp_path: Pat
 
 
 def test_who_was_being_answered_is_told_at_once_and_a_client_asks_again(tmp_path: Path):
-    with service(tmp_path, seconds=0.5) as (process, first):
+    with service(tmp_path, seconds=2.0) as (process, first):
         waiting, found = in_background(first["url"], "hello")
         client, answers = client_in_background(first["url"])
         until_taken(first["url"])

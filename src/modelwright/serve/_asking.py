@@ -135,7 +135,7 @@ async def _answer(
 ) -> Reply:
     limits, deadline, gone = service.settings, _deadline(request), _gone(request)
     seconds = min(deadline or math.inf, limits.deadline_s)
-    with service.coming(limits.max_body_bytes, deadline or math.inf) as coming:
+    with service.coming(limits.max_body_bytes) as coming:
         body = await read_body(request.scope, request.headers, request.receive, coming)
         content_type = request.headers.get("content-type", "")
         message = Message(body, content_type, request.path_params, request.headers)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from modelwright.serve._body import WHOLE
 from modelwright.serve.problems import PROBLEM_JSON, ServiceError
@@ -26,11 +26,20 @@ class _Head:
     loop: Any
     transport: Any
     cycle: Any
+    url: bytes
+    headers: list[tuple[bytes, bytes]]
     _state = _IDLE
     _begun = 0
     _head_bytes = 0
     _long = False
     _timer: asyncio.TimerHandle | None = None
+
+    def _measure(self, most: int) -> None:
+        """Raises, which ends in send_400_response, where the head was too long."""
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > most:
+            self._long = True
+            raise ValueError(size)
 
     def _set_timer(self, seconds: float) -> None:
         self._timer = self.loop.call_later(seconds, self._too_slow, seconds)
@@ -49,6 +58,12 @@ class _Head:
         elif not self.transport.is_closing():
             self._refuse("MW-707", "the request's head did not arrive in time", 408)
 
+    def send_400_response(self, msg: str) -> None:
+        if self._long:
+            self._refuse("MW-704", "the request's head is too large", 431)
+        else:
+            self._refuse("MW-701", "this is not a request of HTTP/1.1", 400)
+
     def _refuse(self, code: str, detail: str, status: int) -> None:
         self.transport.write(refusal(ServiceError(code, detail, status=status)))
         self.transport.close()
@@ -59,16 +74,26 @@ class _Unread:
 
     loop: Any
     transport: Any
+    flow: Any
+    _unread_s: float
     _unsent = 0
     _reading: asyncio.TimerHandle | None = None
 
-    def _wait_for_reader(self, seconds: float) -> None:
+    def pause_writing(self) -> None:
+        self.flow.pause_writing()
+        self._wait_for_reader()
+
+    def resume_writing(self) -> None:
+        self.flow.resume_writing()
+        self._was_read()
+
+    def _wait_for_reader(self) -> None:
         left = self.transport.get_write_buffer_size()
         if self._reading is not None and left >= self._unsent:
             self.transport.abort()
             return
         self._unsent = left
-        self._reading = self.loop.call_later(seconds, self._wait_for_reader, seconds)
+        self._reading = self.loop.call_later(self._unread_s, self._wait_for_reader)
 
     def _was_read(self) -> None:
         if self._reading is not None:
@@ -109,6 +134,8 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
     class Bounded(_Head, _Unread, HttpToolsProtocol):
         """One connection."""
 
+        _unread_s = settings.body_s
+
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if len(self.connections) > settings.max_connections:
@@ -120,14 +147,6 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
             self._stop_timer()
             self._was_read()
             super().connection_lost(exc)
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self._wait_for_reader(settings.body_s)
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            self._was_read()
 
         def on_response_complete(self) -> None:
             waiting = bool(self.pipeline)
@@ -156,20 +175,10 @@ def bounded(settings: Settings) -> type[asyncio.Protocol]:
         def on_headers_complete(self) -> None:
             self._state = _BODY
             self._stop_timer()
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > settings.max_head_bytes:
-                self._long = True
-                raise ValueError(size)  # ends in send_400_response
+            self._measure(settings.max_head_bytes)
             super().on_headers_complete()
             if self.scope["method"] != "HEAD":  # which has no body to wait for
-                cycle: Any = self.cycle
-                cycle.transport = _Joined(self.transport)
-
-        def send_400_response(self, msg: str) -> None:
-            if self._long:
-                self._refuse("MW-704", "the request's head is too large", 431)
-            else:
-                self._refuse("MW-701", "this is not a request of HTTP/1.1", 400)
+                cast(Any, self.cycle).transport = _Joined(self.transport)
 
         def on_message_complete(self) -> None:
             super().on_message_complete()

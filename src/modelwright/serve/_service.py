@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -178,9 +177,9 @@ class Service:
             raise ServiceError("MW-703", detail, fix=f"the version served is {slot.stable.version}")
         return model
 
-    def coming(self, most: int, seconds: float = math.inf) -> Coming:
-        """A body of at most so many bytes, to be read within so many seconds."""
-        return Coming(most, min(seconds, self.settings.body_s), self._room)
+    def coming(self, most: int) -> Coming:
+        """A body of at most so many bytes."""
+        return Coming(most, self.settings.body_s, self._room)
 
     def charge(self, key: Key | None, inputs: int) -> None:
         """Count inputs against a key's rate; raises MW-711."""

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from modelwright.errors import UserError
-from modelwright.serve import Settings, create_app
+from modelwright.serve import Settings, _metrics, create_app
 from modelwright.serve._admin import create_admin
 from modelwright.serve._deploying import Deployer, read_state, stable_folders
 from modelwright.serve._keys import new_key, write_keys
@@ -466,5 +466,27 @@ def test_a_swap_leaves_the_metrics_of_what_is_served(tmp_path: Path):
             ready = [line for line in text.splitlines() if line.startswith("modelwright_ready{")]
             assert len(ready) == 1
             assert store.version("v2") in ready[0]
+
+    asyncio.run(swap())
+
+
+def test_versions_that_were_replaced_long_ago_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_metrics, "REPLACED", 1)
+    store = Store(tmp_path)
+
+    async def swap() -> None:
+        async with store.served() as served:
+            for name in ("v2", "v3", "v2"):
+                done(await served.ask())
+                done(await served.load(name))
+            done(await served.do("rollback"))
+            done(await served.ask())
+            await served.deployer.settled()
+            text = (await served.http.get("/metrics")).text
+            assert store.version("v1") not in text
+            asked = [line for line in text.splitlines() if "_requests_total{" in line]
+            assert any(store.version("v3") in line for line in asked)
 
     asyncio.run(swap())

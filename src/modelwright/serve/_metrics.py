@@ -25,6 +25,8 @@ SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MAX_LABELS = 1000
 SHED = ("inputs", "tokens", "bytes", "late", "stopping", "not-ready")
 """Why a model refuses requests for now; a key's own `rate` is the caller's."""
+REPLACED = 8
+"""Versions that are served no more and still told of, so that their last counts are read."""
 FAULTS = ("500", "503", "504")
 """Codes that are told as 0 from a route's first request on: a counter that begins above 0 has no
 rate before it is read twice."""
@@ -80,6 +82,8 @@ class Metrics:
         prometheus.ProcessCollector(namespace="modelwright", registry=self.registry)
         self._shown: dict[tuple[str, str], list[Shown]] = {}
         self._series: dict[tuple[str, str, str, str], tuple[Any, Any]] = {}
+        self._left: list[tuple[str, str]] = []
+        self._of_version = make.of_version
 
     def _refusals_and_trials(self, make: _Maker) -> None:
         of_model = ("model", "version")
@@ -176,6 +180,19 @@ class Metrics:
             del self._shown[key]
             for gauge, _ in self._told.values():
                 gauge.remove(*key)
+            self._forget(key)
+
+    def _forget(self, left: tuple[str, str]) -> None:
+        """Tell no more of the version that was replaced longest ago, if there are too many."""
+        self._left.append(left)
+        if len(self._left) <= REPLACED:
+            return
+        oldest = self._left.pop(0)
+        if oldest in self._left or oldest in self._shown:
+            return
+        for metric in self._of_version:
+            metric.remove_by_labels({"model": oldest[0], "version": oldest[1]})
+        self._series = {key: one for key, one in self._series.items() if key[:2] != oldest}
 
     def _read(self, key: tuple[str, str]) -> None:
         model = self._shown[key][-1]
@@ -194,21 +211,24 @@ class _Maker:
 
     def __init__(self, prometheus: Any, registry: Any) -> None:
         self._prometheus, self._registry = prometheus, registry
+        self.of_version: list[Any] = []
 
     def counter(self, name: str, summary: str, *labels: str) -> Any:
-        return self._prometheus.Counter(
-            f"modelwright_{name}", summary, labels, registry=self._registry
-        )
+        return self._made(self._prometheus.Counter, name, summary, labels)
 
     def gauge(self, name: str, summary: str, *labels: str) -> Any:
-        return self._prometheus.Gauge(
-            f"modelwright_{name}", summary, labels, registry=self._registry
-        )
+        return self._made(self._prometheus.Gauge, name, summary, labels)
 
     def histogram(self, name: str, summary: str, buckets: Iterable[float], *labels: str) -> Any:
-        return self._prometheus.Histogram(
-            f"modelwright_{name}", summary, labels, registry=self._registry, buckets=tuple(buckets)
-        )
+        return self._made(self._prometheus.Histogram, name, summary, labels, buckets=tuple(buckets))
+
+    def _made(
+        self, kind: Any, name: str, summary: str, labels: tuple[str, ...], **more: Any
+    ) -> Any:
+        made = kind(f"modelwright_{name}", summary, labels, registry=self._registry, **more)
+        if "version" in labels:
+            self.of_version.append(made)
+        return made
 
 
 def promised_s(manifest: Mapping[str, Any]) -> float:

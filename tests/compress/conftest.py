@@ -14,6 +14,7 @@ from modelwright.runtime.files import read_json
 
 if TYPE_CHECKING:
     from modelwright.compress.passes import Material
+    from modelwright.compress.points import Workshop
 
 TEXTS = [
     "my card is lost, where is my refund?",
@@ -145,3 +146,25 @@ def learnt() -> TrainedModel:
 def sentences() -> list[dict[str, Any]]:
     """The rows that `learnt` has learnt."""
     return SENTENCES
+
+
+@pytest.fixture
+def workshop(learnt: TrainedModel, tmp_path: Path) -> Workshop:
+    """A search that begins: `learnt` as the teacher, its rows for everything, no pass allowed."""
+    from modelwright.compress.passes import Material
+    from modelwright.compress.points import Workshop
+    from modelwright.compress.session import CompressRequest, Session
+    from modelwright.engines._latency import calls
+    from modelwright.recipe.schema import Compress
+    from modelwright.train.stage import settings_like
+
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    rows: Any = None  # `learnt` has no data set
+    request = CompressRequest(
+        Compress(), learnt, {}, rows, "quick", 0, [], tmp_path / "out", scratch
+    )
+    settings = settings_like({}, learnt, len(SENTENCES), 0)
+    material = Material(learnt, SENTENCES, scratch, 0, settings, tuning=SENTENCES)
+    probe = calls(1, [row["text"] for row in SENTENCES], learnt)
+    return Workshop(Session(request, material, SENTENCES, SENTENCES, probe), {})

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelwright.compress import settling
+from modelwright.compress.certifying import Certified, certify
 from modelwright.compress.choosing import chance, mark_pareto, meets, objective, sequence
-from modelwright.compress.points import Point
+from modelwright.compress.points import Point, Workshop
+from modelwright.compress.settling import Settled, settle
+from modelwright.errors import GateError
 from modelwright.metrics.noninferiority import paired_share_bound
 from modelwright.recipe.schema import Compress
 
@@ -92,3 +99,53 @@ def test_a_point_that_another_beats_in_everything_is_not_on_the_front() -> None:
     best, worse, other = point(1.0, 0.0), point(2.0, 1.0, size=2 * 10**7), point(0.5, 2.0)
     mark_pareto([best, worse, other])
     assert (best.pareto, worse.pareto, other.pareto) == (True, False, True)
+
+
+# -- what the proof measures ----------------------------------------------------------------------
+Settling = Callable[..., Settled]
+
+
+@pytest.fixture
+def settled(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Settling:
+    """`settle` where a race tells `races` by point, and no stage holds of those in `broken`."""
+
+    def run(races: dict[str, float], broken: tuple[str, ...] = (), **request: Any) -> Settled:
+        asked = compress(**request)
+        workshop.session.request = replace(workshop.session.request, compress=asked)
+        passed = [point(float(name)) for name in races]
+        for each, name in zip(passed, races, strict=True):
+            each.id, each.meets = name, meets(each, asked)
+            each.certified = {"passed": True, "bound_points": 0.5}
+
+        def measured(_: Workshop, one: Point, __: Certified) -> Settled:
+            one.latency = {"p50_ms": races[one.id], "p95_ms": races[one.id]}
+            one.meets = meets(one, asked)
+            told = {"what": "export equals torch", "rows": 40, "max_abs_diff": 0.5}
+            stage = {**told, "tolerance": 1e-3, "holds": one.id not in broken}
+            return Settled(one, None, {}, {"stages": [stage]})  # type: ignore[arg-type]
+
+        monkeypatch.setattr(settling, "_settled", measured)
+        return settle(workshop, passed, Certified(passed, [], None, 1))  # type: ignore[arg-type]
+
+    return run
+
+
+def test_a_point_that_is_too_slow_in_the_race_is_not_taken(settled: Settling) -> None:
+    found = settled({"1.0": 2.0, "1.1": 1.2}, limits={"p95_ms": 1.5})
+    assert (found.point.id, found.answer) == ("1.1", None)
+    found = settled({"1.0": 2.0, "1.1": 1.6}, limits={"p95_ms": 1.5})
+    assert found.point.id == found.answer["nearest"] == "1.1"
+    assert found.answer["reached"] == 1.6
+    found = settled({"1.4": 1.3}, limits={"p95_ms": 1.5})
+    assert found.answer is None, "the race may also be kinder than what was seen before"
+
+
+def test_a_point_whose_network_is_not_what_was_meant_is_refused(settled: Settling) -> None:
+    found = settled({"1.0": 1.0, "1.1": 1.1}, broken=("1.0",))
+    assert found.point.id == "1.1"
+    with pytest.raises(GateError, match="export equals torch does not hold on 40 rows"):
+        settled({"1.0": 1.0}, broken=("1.0",))
+
+
+def test_every_opening_of_the_certification_rows_is_counted(workshop: Workshop) -> None:
+    assert [certify(workshop, []).openings for _ in range(2)] == [1, 2]

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
+from modelwright import plugs
 from modelwright.compress.course import Course, Front, epochs_in
+from modelwright.compress.points import Workshop
+from modelwright.compress.search import Search
 from modelwright.compress.shapes import Shape
+from modelwright.errors import GateError
+from modelwright.recipe.schema import Compress
 
 
 def shape(cost: float) -> Shape:
@@ -84,3 +90,65 @@ def test_a_front_of_one_is_taught_once() -> None:
 
 def test_a_front_is_the_same_after_it_was_written() -> None:
     assert Front.restored(json.loads(json.dumps(asdict(FRONT)))) == FRONT
+
+
+# -- one search after another --------------------------------------------------------------------
+def asked(workshop: Workshop, **values: Any) -> None:
+    """The same search with another request."""
+    request = replace(workshop.session.request, compress=Compress.model_validate(values))
+    workshop.session.request = request
+
+
+def test_a_search_that_goes_on_gives_the_same_lesson_and_a_longer_one_a_longer(
+    workshop: Workshop,
+) -> None:
+    search, session = Search(workshop, lesson_seconds=40.0), workshop.session
+    lesson = ("lesson-0", shape(1.0), 1, 1.0)
+    session.before = session.budget
+    assert search._kept_epochs(*lesson) == 0.0
+    session.before = 0.0
+    epochs = search._kept_epochs(*lesson)
+    assert epochs > 1.0, "no lesson is no choice that is kept"
+    session.before = session.budget / 2
+    assert search._kept_epochs(*lesson) == epochs
+    asked(workshop, budget={"minutes": 600})
+    assert search._kept_epochs(*lesson) == 12.0
+
+
+def test_a_search_after_a_finished_one_has_its_whole_budget(workshop: Workshop) -> None:
+    kept = workshop.session.request.scratch / "spent.json"
+    workshop.session.keep_time()
+    assert kept.is_file()
+    workshop.session.finish()
+    assert not kept.is_file()
+
+
+def test_a_front_is_measured_once_and_fitted_to_each_limit_on_the_size(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = Search(workshop, forms=["fp32"])
+    fronts = iter([FRONT])
+    monkeypatch.setattr(search, "_laid_out", lambda: next(fronts))
+    monkeypatch.setattr(search, "_fits", lambda each, _: each.cost < search._compress.max_drop)
+    asked(workshop, max_drop=8.0)
+    assert [each.cost for each in search._front().shapes] == [7.0, 6.0, 5.0, 4.0]
+    assert search._front().shapes[search._front().first].cost == 7.0
+    asked(workshop, max_drop=1.0)
+    assert search._front() == Front(FRONT.shapes[-1:], 0, ())
+    asked(workshop, max_drop=100.0)
+    assert search._front() == FRONT
+
+
+def test_a_form_in_which_attention_is_not_fused_is_left_out(
+    workshop: Workshop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plug = plugs.load("pass", "fp32")
+
+    class Unfused(plug.cls):  # type: ignore[name-defined]
+        def apply(self, *_: Any) -> Any:
+            raise GateError("MW-501", "0 of 2 attention layers are fused")
+
+    workshop.passes["fp32"] = Unfused(plug.config())
+    with pytest.raises(GateError, match="none of the forms fp32"):
+        Search(workshop)._rank_forms()
+    assert "fp32 is left out: 0 of 2 attention layers" in capsys.readouterr().err

@@ -90,6 +90,14 @@ def test_a_smaller_vocabulary_is_exact_where_it_covers(
     assert covered["rows_unchanged"] >= stage["rows"]
 
 
+def test_a_vocabulary_is_not_proven_by_no_row(
+    learnt: TrainedModel, small: TrainedModel, sentences: Rows
+) -> None:
+    gone = [row for row in sentences if vocabulary_exact(learnt, small, [row])["rows"] == 0]
+    assert gone
+    assert not vocabulary_exact(learnt, small, gone)["holds"]
+
+
 def test_a_changed_vector_of_one_piece_is_found(
     learnt: TrainedModel, small: TrainedModel, sentences: Rows
 ) -> None:

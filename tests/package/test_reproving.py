@@ -14,6 +14,7 @@ import pytest
 from modelwright.artifacts.bundle import read_bundle, seal_bundle
 from modelwright.artifacts.dataset import Dataset
 from modelwright.engines import Bundle
+from modelwright.package import reproving
 from modelwright.package.card import _compression
 from modelwright.package.verifying import verify
 from modelwright.pipeline.running import compression_lines
@@ -72,6 +73,21 @@ def test_on_the_same_machine_the_test_is_repeated_and_holds(bundle: Path, datase
     assert found.proof is not None
     assert (found.proof.rows, found.proof.same, found.proof.differs) == (len(rows), 1.0, [])
     assert f"the test was repeated on {len(rows)} rows and holds (bound" in found.proof.sentence
+
+
+def test_the_test_is_repeated_with_its_own_seed(
+    bundle: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    real = reproving.noninferiority
+
+    def bounded(*evidence: Any, seed: int) -> Any:
+        seeds.append(seed)
+        return real(*evidence, seed=seed)
+
+    monkeypatch.setattr(reproving, "noninferiority", bounded)
+    verify(compressed(bundle, rows_of(dataset), test={"seed": 7}))
+    assert seeds == [7]
 
 
 def test_the_race_is_repeated_too(bundle: Path, dataset: Path) -> None:

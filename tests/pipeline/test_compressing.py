@@ -13,14 +13,20 @@ from typing import Any
 
 import pytest
 
+from modelwright.artifacts.store import Store
 from modelwright.compress import certifying, points
 from modelwright.engines import Bundle
 from modelwright.errors import GateError
 from modelwright.package import proving, reproving
 from modelwright.package.verifying import verify
+from modelwright.pipeline import stages
+from modelwright.pipeline.compressing import search_key
 from modelwright.pipeline.running import Run, run
+from modelwright.pipeline.stages import Work, key_of
+from modelwright.recipe.check import check
 
 TEST_FILE = Path(__file__)
+SEARCHES = ".modelwright/store/.scratch/search-*"
 
 
 def recipe(folder: Path, compress: str, **changes: str) -> Path:
@@ -135,9 +141,36 @@ def test_an_unmet_request_ends_with_the_nearest_and_keeps_what_was_measured(
     assert found["infeasible"]["proven"], "what it loses is shown, not only seen"
     assert nearest["certified"]["rows"] == found["rows"]["certification"]
     assert len(found["points"]) >= before, "points of the first search are used again"
+    assert found["proof"]["test"]["openings"] == 2
+    assert found["seconds"] <= 60 * found["request"]["budget_minutes"] + 30, "a budget of its own"
     status = json.loads((output / "run.json").read_text(encoding="utf-8"))
     assert status["status"] == "failed"
     assert "No model lies inside" in (output / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_a_search_hangs_on_decides_what_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = tmp_path / "more.csv"
+    more.write_text("text\nwhere is it\n", encoding="utf-8")
+
+    def keys(**limits: float) -> tuple[str, str]:
+        asked = f"{{unlabelled: more.csv, limits: {limits}}}".replace("'", "")
+        checked = check(recipe(tmp_path, asked))
+        work = Work(
+            checked, tmp_path, Store(tmp_path / "store"), keys={"data": "d", "finetune": "f"}
+        )
+        return key_of("compress", work), search_key(work, "f")
+
+    stage, search = keys()
+    assert keys(p95_ms=1.0)[0] != stage
+    assert keys(p95_ms=1.0)[1] == search, "other limits begin with the points of the last"
+    more.write_text("text\nwhere is it now\n", encoding="utf-8")
+    assert keys() != (stage, search)
+    assert keys()[1] != search
+    search = keys()[1]
+    monkeypatch.setattr(stages, "versions", lambda *names: dict.fromkeys(names, "9.9"))
+    assert keys()[1] != search, "another runtime is timed anew"
 
 
 @pytest.mark.slow
@@ -154,28 +187,40 @@ def test_a_bundle_is_compressed_without_training(compressed: Run, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on(tmp_path: Path) -> None:
-    path = recipe(tmp_path, "{max_drop: 60, budget: {minutes: 0.8}, passes: [quantize]}")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("asked", "until"),
+    [
+        ("{max_drop: 60, budget: {minutes: 0.8}, passes: [quantize]}", "points.jsonl"),
+        ("{max_drop: 60, budget: {minutes: 6}, passes: [layers, distil]}", "lesson-*/best.json"),
+    ],
+    ids=["after-a-point", "in-a-lesson"],
+)
+def test_a_killed_search_goes_on(tmp_path: Path, asked: str, until: str) -> None:
+    path = recipe(tmp_path, asked)
     command = [sys.executable, "-m", "modelwright", "run", str(path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        lists = list(_wait_for_points(tmp_path, process))
+        found = _wait_for(tmp_path, until, process)
         process.send_signal(signal.SIGKILL)
         process.wait()
+    lists = list(tmp_path.glob(f"{SEARCHES}/points.jsonl"))
     kept = lists[0].read_text(encoding="utf-8").splitlines()
     done = run(path)
+    assert found.is_file(), "the same folder was used"
+    assert not (lists[0].parent / "spent.json").exists(), "the next search has its whole budget"
     assert done.status == "done"
     ids = [point["id"] for point in told(done)["points"]]
     assert json.loads(kept[0])["id"] == ids[0]
     assert len(ids) == len(set(ids))
 
 
-def _wait_for_points(folder: Path, process: subprocess.Popen[bytes]) -> list[Path]:
-    """The list of points, once it holds one."""
-    for _ in range(1500):
-        found = list(folder.glob(".modelwright/store/.scratch/search-*/points.jsonl"))
-        if found and found[0].stat().st_size:
-            return found
+def _wait_for(folder: Path, name: str, process: subprocess.Popen[bytes]) -> Path:
+    """A file of the search, once it holds something; of lessons the second, after the pilot."""
+    for _ in range(4000):
+        found = sorted(folder.glob(f"{SEARCHES}/{name}"), key=lambda file: file.stat().st_mtime)
+        if len(found) >= 1 + ("lesson" in name) and found[-1].stat().st_size:
+            return found[-1]
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.05)
-    raise AssertionError("no point was measured")
+    raise AssertionError(f"there was no {name}")

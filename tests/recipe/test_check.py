@@ -209,6 +209,15 @@ ONE_MISTAKE = [
     (_minimal(compress="{batch: [{batch: 1, weight: 0}]}"), "MW-102", 4, "a number above 0"),
     (_minimal(compress="{batch: [{batch: 1, wieght: 2}]}"), "MW-101", 4, "did you mean `weight`?"),
     (_minimal(compress="{model: nothing}"), "MW-107", 4, "that folder holds"),
+    (_minimal(compress="{batch: []}"), "MW-102", 4, "at least one item"),
+    (_minimal(compress="{passes: []}"), "MW-106", 4, "delete the line"),
+    (_minimal(compress="{passes: [distil, quantize]}"), "MW-106", 4, "add layers"),
+    (
+        _minimal(compress="{passes: [{quantize: {calibration_rows: 8}}]}"),
+        "MW-101",
+        4,
+        "{int8-static: {calibration_rows: ...}}",
+    ),
 ]
 
 

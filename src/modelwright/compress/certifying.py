@@ -15,10 +15,12 @@ from modelwright.compress.points import Point, Workshop
 from modelwright.compress.session import Part, Session
 from modelwright.engines._latency import again, race
 from modelwright.metrics.noninferiority import Drop, noninferiority
+from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import say
 
 PROOF_RUNS = 1_000
-PROOF_SECONDS = 60.0
+PROOF_SECONDS, RACE_SHARE = 60.0, 0.05
+"""Of the race, which takes this share of the budget at most."""
 MOST_IMAGE_BYTES = 32 << 20
 """Of the certification rows' files, for them to be kept in the bundle."""
 
@@ -31,11 +33,13 @@ class Certified:
         passed: the points that hold their claim, in the order of the tests.
         order: every test, in order: `{"point", "bound_points", "passed"}`.
         baseline: the teacher on the certification rows.
+        openings: how often these rows were opened in this search's folder, now included.
     """
 
     passed: list[Point]
     order: list[dict[str, Any]]
     baseline: Part
+    openings: int
 
 
 def certify(workshop: Workshop, points: Sequence[Point]) -> Certified:
@@ -46,17 +50,16 @@ def certify(workshop: Workshop, points: Sequence[Point]) -> Certified:
     """
     session = workshop.session
     baseline = session.part(session.teacher, session.certification)
-    limit = session.request.compress.max_drop
+    limit, seed = session.request.compress.max_drop, session.request.seed
+    openings = _openings(session.request.scratch)
     passed: list[Point] = []
     order: list[dict[str, Any]] = []
     for point in points:
         variant = workshop.open(point.path)
         found = session.part(variant, session.certification)
         variant.engine.close()
-        drop = noninferiority(
-            baseline.evidence, found.evidence, alpha=ALPHA, seed=session.request.seed
-        )
-        point.certified = told(drop, limit)
+        drop = noninferiority(baseline.evidence, found.evidence, alpha=ALPHA, seed=seed)
+        point.certified = told(drop, limit, seed)
         holds = drop.within(limit)
         order.append(
             {"point": point.id, "bound_points": round(100 * drop.bound, 4), "passed": holds}
@@ -69,14 +72,23 @@ def certify(workshop: Workshop, points: Sequence[Point]) -> Certified:
         if not holds:
             break
         passed.append(point)
-    return Certified(passed, order, baseline)
+    return Certified(passed, order, baseline, openings)
 
 
-def told(drop: Drop, limit: float) -> dict[str, Any]:
-    """A test as compression.json has it."""
+def _openings(scratch: Path) -> int:
+    """Count one more opening of the rows."""
+    path = scratch / "openings.json"
+    count = 1 + (read_json(path)["count"] if path.is_file() else 0)
+    write_json(path, {"count": count})
+    return count
+
+
+def told(drop: Drop, limit: float, seed: int) -> dict[str, Any]:
+    """A test as compression.json has it; the seed is that of its resampling."""
     return {
         "method": drop.method,
         "alpha": drop.alpha,
+        "seed": seed,
         "rows": drop.rows,
         "baseline": round(drop.baseline, 6),
         "value": round(drop.value, 6),
@@ -89,6 +101,11 @@ def told(drop: Drop, limit: float) -> dict[str, Any]:
     }
 
 
+def race_seconds(budget: float) -> float:
+    """Seconds that the race may take, of a budget in seconds."""
+    return min(PROOF_SECONDS, RACE_SHARE * budget)
+
+
 def raced(workshop: Workshop, point: Point) -> dict[str, Any]:
     """The chosen form against the uncompressed model in torch, call by call in turn."""
     session = workshop.session
@@ -98,7 +115,7 @@ def raced(workshop: Workshop, point: Point) -> dict[str, Any]:
         (session.teacher, session.probe),
         (variant, own),
         PROOF_RUNS,
-        PROOF_SECONDS,
+        race_seconds(session.budget),
         seed=session.request.seed,
     )
     variant.engine.close()

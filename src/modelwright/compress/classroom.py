@@ -23,6 +23,7 @@ from modelwright.train.batches import LengthBatches
 from modelwright.train.features import FeatureTable, encode_table
 from modelwright.train.loop import Loop, fit
 from modelwright.train.settings import rate_of
+from modelwright.train.stage import class_weights
 
 if TYPE_CHECKING:
     from modelwright.compress.passes import Material
@@ -44,8 +45,8 @@ def teach(
         material: teacher, rows, settings.
 
     Returns:
-        `epochs`, `steps`, `seconds`, `step_seconds`, `rate` and the scores of the tuning rows after
-        every epoch.
+        `epochs` (fewer where the time was over), `steps`, `seconds`, `step_seconds`, `rate` and the
+        scores of the tuning rows after every epoch.
 
     Raises:
         KeyboardInterrupt: asked to stop; the next call with the same arguments goes on.
@@ -78,13 +79,14 @@ def teach(
         report_to=[],
         log_folder=folder,
         objective=lesson_of(student, weights, choice, material),
+        deadline=material.deadline,
     )
     started = time.perf_counter()
     with stop_requests() as stop, bar("distilling", len(loop.batches)) as shown:
         outcome = fit(loop, shown, stop)
     material.teacher.network.to("cpu")  # it followed the student to the GPU
     return {
-        "epochs": settings.epochs,
+        "epochs": settings.epochs * outcome["steps"] / len(loop.batches),
         "steps": outcome["steps"],
         "rate": settings.learning_rate,
         "seconds": round(time.perf_counter() - started, 2),
@@ -119,10 +121,10 @@ def lesson_of(
         given = replace(given, hidden=0.0)
     tokenizer = getattr(teacher.encoder, "tokenizer", None)
     special = sorted(tokenizer.get_added_tokens_decoder()) if tokenizer is not None else []
-    smoothing = material.settings.label_smoothing
-    return Lesson(
-        teacher.network.eval(), student.task, layers, given, LossSettings(smoothing), tuple(special)
-    )
+    settings = material.settings
+    classes = class_weights(material.rows, student.task, settings)
+    loss = LossSettings(settings.label_smoothing, classes)
+    return Lesson(teacher.network.eval(), student.task, layers, given, loss, tuple(special))
 
 
 def _key(student: TrainedModel, weights: Mapping[str, float], choice: Mapping[str, Any]) -> str:

@@ -23,7 +23,8 @@ SECONDS = 120
 def memory_mb(folder: Path, engine: str, model: Any, probe: Sequence[Call]) -> float | None:
     """Resident MiB that opening a form and answering its calls adds to a process.
 
-    The runtime's own libraries are not counted. None where the process could not tell.
+    The runtime's own libraries are not counted. None where the process could not tell, or not
+    within `SECONDS`.
 
     Args:
         folder: of the form.
@@ -40,7 +41,12 @@ def memory_mb(folder: Path, engine: str, model: Any, probe: Sequence[Call]) -> f
             arrays: dict[str, Any] = collate(list(call.features), model.encoder)
             np.savez(paths[-1], **arrays)
         command = [sys.executable, "-m", __name__, engine, str(folder), *paths]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return None
     if done.returncode != 0:
         return None
     return float(json.loads(done.stdout)["mb"])

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from modelwright.compress.passes import Form, Material, Pass, Piece
 from modelwright.compress.session import Session
 from modelwright.engines._bundle import Variant, open_variant
 from modelwright.engines._latency import Call, again, timed
+from modelwright.errors import UserError
 from modelwright.formats import Draft
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
 from modelwright.runtime.files import fsync_folder, read_json, write_json
+from modelwright.runtime.progress import say
 
 Step = dict[str, Any]
 """`{"pass": NAME, "choice": {...}}`"""
@@ -72,8 +74,11 @@ class Workshop:
     session: Session
     passes: dict[str, Pass]
     points: list[Point] = field(default_factory=list)
+    _opened: tuple[Path, TrainedModel] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for half in self.session.request.scratch.glob("*/.*.tmp"):  # of a killed process
+            shutil.rmtree(half)
         path = self._list
         if path.is_file():
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -98,9 +103,12 @@ class Workshop:
             piece = Piece(self.network(path[:-1]))
             made = self._apply(piece, path[-1], self._material(path))
             _publish(folder, made.model.save, dict(made.facts))
+            self.session.keep_time()
         if facts is not None:
             facts.update(read_json(folder / "facts.json"))
-        return open_checkpoint(folder)
+        if self._opened is None or self._opened[0] != folder:
+            self._opened = folder, open_checkpoint(folder)
+        return self._opened[1]
 
     def _material(self, path: Sequence[Step]) -> Material:
         """Lessons are given by the teacher with the same vocabulary, so that ids mean the same."""
@@ -192,8 +200,13 @@ class Workshop:
     def add(self, point: Point) -> None:
         """Write a point down; a killed search finds it again."""
         self.points.append(point)
-        with self._list.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(point.as_dict(), ensure_ascii=False) + "\n")
+        with self._list.open("a+b") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":  # a process was killed in the middle of its line
+                    file.write(b"\n")
+            line = json.dumps(point.as_dict(), ensure_ascii=False)
+            file.write(f"{line}\n".encode())
             file.flush()
             os.fsync(file.fileno())
         self.session.keep_time()
@@ -227,17 +240,36 @@ class Workshop:
         }
 
 
-def allowed_passes(names: Mapping[str, Mapping[str, Any]], model: TrainedModel) -> dict[str, Pass]:
-    """The passes of a recipe that a model can take.
+def allowed_passes(
+    names: Mapping[str, Mapping[str, Any]],
+    model: TrainedModel,
+    named: Collection[str] = frozenset(),
+) -> dict[str, Pass]:
+    """The passes of a recipe that a model can take; why it cannot take the others is said.
 
     Args:
         names: options by pass name.
+        model: the teacher.
+        named: those that the recipe asks for by name.
+
+    Raises:
+        UserError: MW-106 where the model cannot take one of `named`.
     """
     found: dict[str, Pass] = {}
     for name, options in names.items():
         plug = plugs.load("pass", name)
         one = plug.cls(plug.config(**options))
-        if not one.misfit(model):
+        reason = one.misfit(model)
+        if reason and name in named:
+            raise UserError(
+                "MW-106",
+                f"`compress.passes` names {name}, which this model cannot take: {reason}",
+                expected="passes that suit the model (`mw list passes`)",
+                fix=f"delete {name}, or `compress.passes` for all that suit the model",
+            )
+        if reason:
+            say(f"  {name} is left out: {reason}")
+        else:
             found[name] = one
     return found
 

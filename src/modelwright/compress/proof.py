@@ -107,6 +107,7 @@ def vocabulary_exact(model: TrainedModel, cut: TrainedModel, rows: Sequence[Row]
         model: with the whole vocabulary.
         cut: the same network with a smaller one.
         rows: canonical rows; those with a piece that is gone, or unknown to both, are passed over.
+            Where none is left nothing is shown, and so it does not hold.
     """
     before, after = _by_row(model, rows), _by_row(cut, rows)
     back = old_ids(model.encoder.tokenizer, cut.encoder.tokenizer)  # type: ignore[union-attr]
@@ -122,7 +123,7 @@ def vocabulary_exact(model: TrainedModel, cut: TrainedModel, rows: Sequence[Row]
         "rows": len(chosen),
         "max_abs_diff": apart,
         "tolerance": 0.0,
-        "holds": len(same) == len(chosen) and apart == 0.0,
+        "holds": bool(chosen) and len(same) == len(chosen) and apart == 0.0,
         "note": f"{len(same)} of {len(chosen)} rows whose pieces are all kept are read as before",
     }
 

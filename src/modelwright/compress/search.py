@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from modelwright.compress.certifying import PROOF_SECONDS
+from modelwright.artifacts.hashing import digest_json
+from modelwright.compress.certifying import race_seconds
 from modelwright.compress.choosing import chance, figure, objective
 from modelwright.compress.course import LEAST_EPOCHS, USUAL_EPOCHS, Course, Front, epochs_in
 from modelwright.compress.depth import kept_layers
@@ -31,6 +32,7 @@ from modelwright.compress.shapes import (
     table,
     thinned,
 )
+from modelwright.errors import GateError
 from modelwright.formats._embeddings import GROUP
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.runtime.files import read_json, write_json
@@ -132,7 +134,8 @@ class Search:
     def _reserve(self) -> float:
         """Seconds for what follows the search: answers of the certification rows, and the race."""
         budget, rows = self._session.budget, len(self._session.certification)
-        proof = RESERVE_LEAST + PROOF_PASSES * rows * self._session.row_seconds + PROOF_SECONDS
+        proof = RESERVE_LEAST + PROOF_PASSES * rows * self._session.row_seconds
+        proof += race_seconds(budget)
         return max(RESERVE_LEAST, RESERVE_SHARE * budget, min(proof, RESERVE_MOST * budget))
 
     # -- before anything is trained -----------------------------------------------------------------
@@ -178,25 +181,38 @@ class Search:
         for name in wanted:
             if points and not self._room(0):
                 break
-            points[name] = self._measure(self.base, name, "whole network")
+            for point in self._tried(self.base, name, "whole network"):
+                points[name] = point
+        if not points:
+            raise GateError(
+                "MW-501",
+                f"none of the forms {', '.join(wanted)} could be made",
+                expected="one at least",
+                fix="report what is said above with the versions of torch and openvino",
+            )
         allowed = self._compress.max_drop + SLACK_POINTS
         good = [n for n, point in points.items() if point.tuning["drop_points"] <= allowed]
         self.forms = sorted(
             good or points, key=lambda name: objective(points[name], self._compress)
         )
         if self.base and self._room(0):
-            self._measure([], self.forms[0], "nothing cut")
+            self._tried([], self.forms[0], "nothing cut")
 
-    def _measure(
+    def _tried(
         self, path: list[Step], form: str, label: str, parent: Point | None = None
-    ) -> Point:
+    ) -> list[Point]:
+        """The point of a path in a form; none where attention does not run as it should in it."""
         whole = [*path, _step(form)]
-        point = self.workshop.measure(whole, f"{label}, {form}", parent.id if parent else None)
+        try:
+            point = self.workshop.measure(whole, f"{label}, {form}", parent.id if parent else None)
+        except GateError as error:
+            say(f"  {label}, {form} is left out: {error.problems[0].seen}")
+            return []
         say(
             f"  {point.label}: {point.latency['p50_ms']:.3g} ms, {point.bytes / 1e6:.1f} MB, "
             f"drop {point.tuning['drop_points']:.2f} points"
         )
-        return point
+        return [point]
 
     # -- costs ------------------------------------------------------------------------------------
     def _costs(self, model: TrainedModel) -> Costs:
@@ -246,17 +262,27 @@ class Search:
         return path
 
     def _front(self) -> Front:
-        """Architectures to teach, and thin ones that may need no lesson.
+        """Architectures to teach, and thin ones that may need no lesson, inside the limit on the size.
 
-        They hang on measured costs, so they are written down: a search that goes on has the same.
+        They hang on measured costs, so they are written down before that limit is looked at: a
+        search that goes on, or has other limits, begins with the same.
         """
-        path = self._session.request.scratch / "front.json"
+        name = f"front-{digest_json([self.base, self.forms[0]])[:12]}.json"
+        path = self._session.request.scratch / name
         if not path.is_file():
             write_json(path, asdict(self._laid_out()))
-        return Front.restored(read_json(path))
+        return self._fitting(Front.restored(read_json(path)))
+
+    def _fitting(self, found: Front) -> Front:
+        """What of a front fits; its smallest shape where none does."""
+        model, first = self.workshop.network(self.base), found.shapes[found.first]
+        shapes = tuple(shape for shape in found.shapes if self._fits(shape, model))
+        shapes = shapes or found.shapes[-1:]
+        thin = tuple(shape for shape in found.thin if self._fits(shape, model))
+        return Front(shapes, shapes.index(first) if first in shapes else 0, thin)
 
     def _laid_out(self) -> Front:
-        """Measure the costs, score layers, heads and neurons, and lay out the front."""
+        """Measure the costs, score layers, heads and neurons, and lay out the whole front."""
         model = self.workshop.network(self.base)
         say("  costs of layers, heads and neurons")
         costs = self._costs(model)
@@ -272,12 +298,9 @@ class Search:
         shapes = front(found, costs, self._cuts, seed)
         others = [shape for shape in shapes if shape.cost < 0.97 * uncut.cost and shape != first]
         ladder = sorted([*others, first], key=lambda shape: -shape.cost)
-        fitting = [shape for shape in ladder if self._fits(shape, model)] or ladder[-1:]
         wide = self._cuts & {"heads", "ffn"}
         thin = [shaped(found, costs, self._cuts, depth, share) for share in THIN if wide]
-        thin = [shape for shape in thinned([uncut, *thin])[1:] if self._fits(shape, model)]
-        place = fitting.index(first) if first in fitting else 0
-        return Front(tuple(fitting), place, tuple(thin))
+        return Front(tuple(ladder), ladder.index(first), tuple(thinned([uncut, *thin])[1:]))
 
     def _fits(self, shape: Shape, model: TrainedModel) -> bool:
         """Whether a shape's smallest form will lie inside the limit on the size."""
@@ -317,9 +340,10 @@ class Search:
         for shape in found.thin or found.shapes:
             if not self._room(0):
                 return
-            point = self._measure(self._path(shape, model), self.forms[0], shape.label)
-            if point.tuning["drop_points"] > self._compress.max_drop + SLACK_POINTS:
-                return
+            allowed = self._compress.max_drop + SLACK_POINTS
+            for point in self._tried(self._path(shape, model), self.forms[0], shape.label):
+                if point.tuning["drop_points"] > allowed:
+                    return
 
     def _untaught(self, shapes: Sequence[Shape]) -> Shape | None:
         """All layers, thinner and thinner, refitted and not taught, until none could be proven.
@@ -360,22 +384,24 @@ class Search:
         found = self._front()
         near = self._untaught(found.thin)
         first = found.shapes[found.first]
+        if not self._room(0):
+            return
         self._pilot(first)
-        whole = self._kept_choice("time", self._epochs(first, 1))
+        whole = self._kept_epochs("first", first, 1, USUAL_EPOCHS)
         course = Course(found, near, short=whole < USUAL_EPOCHS)
         for number in range(MOST_LESSONS):
             if course.shape is None:
                 return
-            epochs = self._kept_choice(
-                f"lesson-{number}", self._epochs(course.shape, lessons=max(1, 2 - number))
-            )
-            if epochs < (LEAST_EPOCHS if number else LEAST_EPOCHS / 2):
+            least = LEAST_EPOCHS if number else LEAST_EPOCHS / 2
+            lessons = max(1, 2 - number)
+            epochs = self._kept_epochs(f"lesson-{number}", course.shape, lessons, least)
+            if epochs < least:
                 say("  no time for a lesson that would teach enough")
                 return
             points = self._finished(course.shape, epochs)
-            lost = min(point.tuning["drop_points"] for point in points)
+            lost = min((point.tuning["drop_points"] for point in points), default=math.inf)
             course.taught(
-                max(self._likely(point.tuning) for point in points) > LIKELY,
+                any(self._likely(point.tuning) > LIKELY for point in points),
                 close=lost <= CLOSE * self._compress.max_drop,
             )
 
@@ -385,16 +411,23 @@ class Search:
         model = self.workshop.network(self.base)
         facts: dict[str, Any] = {}
         self.workshop.network([*self._path(shape, model), self._distil(shape, share)], facts)
-        self._learn_time(shape, share, facts)
+        self._learn_time(shape, facts)
 
-    def _kept_choice(self, name: str, value: float) -> float:
-        """A choice that hung on the clock; a search that goes on makes it as before."""
-        path = self._session.request.scratch / "choices.json"
+    def _kept_epochs(self, name: str, shape: Shape, lessons: int, least: float) -> float:
+        """Epochs for which there is time, if as many lessons follow.
+
+        They hang on the clock, so they are written down: a search with this budget that goes on
+        gives the same lesson. Fewer than `least` are no lesson, and are asked for anew.
+        """
+        path = self._session.request.scratch / "epochs.json"
         known = read_json(path) if path.is_file() else {}
-        if name not in known:
-            known[name] = value
-            write_json(path, known)
-        return float(known[name])
+        key = f"{name}, {shape.label}, {digest_json([self._session.budget, asdict(shape)])[:12]}"
+        if key in known:
+            return float(known[key])
+        epochs = self._epochs(shape, lessons)
+        if epochs >= least:
+            write_json(path, known | {key: epochs})
+        return epochs
 
     def _finished(self, shape: Shape, epochs: float) -> list[Point]:
         """Give a shape its lesson and its forms."""
@@ -403,15 +436,15 @@ class Search:
         say(f"  lesson of {epochs:g} epochs: {shape.label}")
         facts: dict[str, Any] = {}
         self.workshop.network(path, facts)
-        self._learn_time(shape, epochs, facts)
-        return self._formed(path, f"{shape.label}, taught {epochs:g} epochs")
+        self._learn_time(shape, facts)
+        return self._formed(path, f"{shape.label}, taught {facts['epochs']:.3g} epochs")
 
     def _formed(self, path: list[Step], label: str) -> list[Point]:
         """A network in the best forms."""
         points: list[Point] = []
         for form in self.forms[:FINALIST_FORMS]:
             if not points or self._room(0):
-                points.append(self._measure(path, form, label, points[0] if points else None))
+                points += self._tried(path, form, label, points[0] if points else None)
         return points
 
     def _epochs(self, shape: Shape, lessons: int) -> float:
@@ -419,15 +452,15 @@ class Search:
         left = self._session.left - self._reserve
         return epochs_in(left, self.lesson_seconds * _share(shape, self._depth), lessons)
 
-    def _learn_time(self, shape: Shape, epochs: float, facts: Mapping[str, Any]) -> None:
+    def _learn_time(self, shape: Shape, facts: Mapping[str, Any]) -> None:
         """From the steps alone: a pilot is mostly what comes once."""
         steps = EVALUATED * float(facts["step_seconds"]) * facts["steps"]
         if steps > 0:
-            self.lesson_seconds = steps / epochs / _share(shape, self._depth)
+            self.lesson_seconds = steps / facts["epochs"] / _share(shape, self._depth)
 
     @property
     def _depth(self) -> int:
-        return len(self.workshop.blocks(self.workshop.network(self.base)))
+        return len(self.workshop.blocks(self._session.teacher))
 
     def _distil(self, shape: Shape, epochs: float) -> Step:
         """A lesson; where no layer is missing, at the teacher's own rate."""

@@ -6,9 +6,11 @@ validation rows ─┬▶ tuning          every candidate is scored on these
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from modelwright.metrics.evidence import Evidence
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.recipe.schema import Compress, Effort
 from modelwright.runtime.files import read_json, write_json
+from modelwright.runtime.progress import say
 from modelwright.tasks import Features, Row
 
 TUNING_SHARE, MOST_TUNING, LEAST_ROWS = 0.3, 1_000, 40
@@ -111,6 +114,9 @@ class Session:
     row_seconds: float = 0.0
     started: float = field(default_factory=time.perf_counter)
 
+    def __post_init__(self) -> None:
+        self.material = replace(self.material, deadline=time.monotonic() + self.left)
+
     @property
     def teacher(self) -> TrainedModel:
         return self.request.teacher
@@ -131,7 +137,15 @@ class Session:
 
     def keep_time(self) -> None:
         """Write down what was spent, for a process that goes on."""
-        write_json(self.request.scratch / "spent.json", {"seconds": round(self.spent, 1)})
+        write_json(self._kept_time, {"seconds": round(self.spent, 1)})
+
+    def finish(self) -> None:
+        """Forget what was spent: the next search in this folder has its whole budget."""
+        self._kept_time.unlink(missing_ok=True)
+
+    @property
+    def _kept_time(self) -> Path:
+        return self.request.scratch / "spent.json"
 
     @cached_property
     def answers(self) -> Part:
@@ -189,6 +203,18 @@ def open_session(request: CompressRequest, settings: Any) -> Session:
         calls(request.compress.batch, inputs, teacher),
         before=float(read_json(path)["seconds"]) if path.is_file() else 0.0,
     )
+
+
+@contextmanager
+def alone(scratch: Path) -> Iterator[None]:
+    """Wait until no other process searches in this folder, and keep others out."""
+    with (scratch / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("  another run makes the same search; waiting for it to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def divided(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:

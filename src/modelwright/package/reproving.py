@@ -147,7 +147,8 @@ def prove_again(folder: Path, manifest: dict[str, Any]) -> Reproof | None:
     logits = bundle.logits(features)
     rows = [line["row"] for line in lines]
     ours = bundle.task.evidence(rows, logits, features)
-    drop = noninferiority(_baseline(folder, manifest, bundle, lines), ours)
+    seed = int(told["proof"]["test"].get("seed", 0))  # bundles of before told none
+    drop = noninferiority(_baseline(folder, manifest, bundle, lines), ours, seed=seed)
     found.rows = len(lines)
     found.drop_points = round(100 * drop.drop, 4)
     found.bound_points = round(100 * drop.bound, 4)

@@ -10,7 +10,7 @@ from modelwright.artifacts.dataset import Dataset
 from modelwright.artifacts.hashing import digest_files, digest_json
 from modelwright.errors import UserError
 from modelwright.models.checkpoint import TrainedModel, open_checkpoint
-from modelwright.pipeline.stages import Work, task_options
+from modelwright.pipeline.stages import Work, surroundings, task_options
 from modelwright.recipe.files import locate
 from modelwright.runtime.files import read_json, write_json
 
@@ -18,6 +18,16 @@ from modelwright.runtime.files import read_json, write_json
 def digest_of_model(work: Work) -> str:
     """Content of the folder that `compress.model` names."""
     return digest_json(digest_files(_named(work)))
+
+
+def digest_of_unlabelled(work: Work) -> str | None:
+    """Content of the file that `compress.unlabelled` names; None without one."""
+    from modelwright.data.sources._opening import open_source
+
+    section = work.recipe.compress
+    if section is None or section.unlabelled is None:
+        return None
+    return open_source(locate(section.unlabelled, work.folder), "auto", {}).fingerprint()
 
 
 def compress(work: Work, folder: Path) -> dict[str, Any]:
@@ -42,8 +52,6 @@ def compress(work: Work, folder: Path) -> dict[str, Any]:
         origin = digest_of_model(work)
     section = work.recipe.compress
     assert section is not None, "the stage runs where the section is"  # noqa: S101
-    parts = [part.short() for part in section.passes] if section.passes is not None else None
-    aims = [work.keys["data"], origin, parts, section.batch, section.minimize, work.recipe.seed]
     request = CompressRequest(
         compress=section,
         teacher=teacher,
@@ -53,9 +61,25 @@ def compress(work: Work, folder: Path) -> dict[str, Any]:
         seed=work.recipe.seed,
         unlabelled=_unlabelled(work, teacher),
         folder=folder,
-        scratch=work.store.scratch(f"search-{digest_json([str(aim) for aim in aims])[:16]}"),
+        scratch=work.store.scratch(search_key(work, origin)),
     )
     return run(request)
+
+
+def search_key(work: Work, origin: str) -> str:
+    """Names a search by what its points hang on: not by limits and budget, so that others begin
+    with them.
+
+    Args:
+        work: with the data's key.
+        origin: the teacher's digest.
+    """
+    section = work.recipe.compress
+    assert section is not None, "the stage runs where the section is"  # noqa: S101
+    parts = [part.short() for part in section.passes] if section.passes is not None else None
+    aims = [work.keys["data"], origin, parts, section.batch, section.minimize, work.recipe.seed]
+    aims += [digest_of_unlabelled(work), surroundings()]
+    return f"search-{digest_json([str(aim) for aim in aims])[:16]}"
 
 
 def _named(work: Work) -> Path:

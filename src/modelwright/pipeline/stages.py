@@ -255,19 +255,25 @@ def teacher_folder(work: Work) -> Path:
 
 
 def _compress_key(work: Work) -> dict[str, Any]:
-    from modelwright.pipeline.compressing import digest_of_model
+    from modelwright.pipeline.compressing import digest_of_model, digest_of_unlabelled
 
     section = _section(work, "compress")
-    for harmless in ("model", "unlabelled"):
-        section.pop(harmless)
+    for place in ("model", "unlabelled"):  # their content counts
+        section.pop(place)
     return {
         "teacher": work.keys.get("finetune") or digest_of_model(work),
         "data": work.keys["data"],
         "section": section,
+        "unlabelled": digest_of_unlabelled(work),
         "plugs": _versions(work, "compress"),
-        "runtime": versions(*COMPRESSORS),
-        "machine": {name: describe()[name] for name in ("processor", "flags", "cores")},
+        **surroundings(),
     }
+
+
+def surroundings() -> dict[str, Any]:
+    """What decides how fast a form runs, and what it is made of: libraries and machine."""
+    machine = {name: describe()[name] for name in ("processor", "flags", "cores")}
+    return {"runtime": versions(*COMPRESSORS), "machine": machine}
 
 
 def _make_compress(work: Work, folder: Path, scratch: Path) -> None:

@@ -15,7 +15,7 @@ from modelwright.errors import UserError, did_you_mean, nearest
 from modelwright.recipe.files import is_url
 from modelwright.recipe.parse import scalar
 from modelwright.recipe.places import Path, Places
-from modelwright.recipe.schema import Recipe
+from modelwright.recipe.schema import NUMERIC_PASSES, Recipe
 from modelwright.recipe.shape import Finding
 
 SPEED_LIMITS = ("p50_ms", "p95_ms", "p99_ms", "rows_per_second")
@@ -292,6 +292,27 @@ def _suites_and_formats_stand_once(facts: Facts) -> Iterator[Finding]:
             seen.add(part.name)
 
 
+def _passes_do_something(facts: Facts) -> Iterator[Finding]:
+    compress = facts.recipe.compress
+    if compress is None or compress.passes is None:
+        return
+    names = [part.name for part in compress.passes]
+    if not names:
+        yield _conflict(
+            ("compress", "passes"),
+            "`compress.passes` is empty: nothing would be compressed",
+            "at least one of " + ", ".join([*plugs.names("pass"), NUMERIC_PASSES]),
+            "delete the line for all that suit the model",
+        )
+    if "distil" in names and not {"layers", "heads", "ffn"} & {*names}:
+        yield _conflict(
+            ("compress", "passes", names.index("distil")),
+            "`distil` teaches networks that were cut, and no pass here cuts layers, heads or neurons",
+            "a cut beside `distil`: layers, heads or ffn",
+            "add layers, heads and ffn, or delete `distil`",
+        )
+
+
 def _package_holds_a_form(facts: Facts) -> Iterator[Finding]:
     if not facts.recipe.package.formats:
         yield _conflict(
@@ -387,6 +408,7 @@ RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _regression_has_no_classes,
     _tokens_of_a_step_hold_a_row,
     _suites_and_formats_stand_once,
+    _passes_do_something,
     _package_holds_a_form,
     _limits_name_metrics,
     _limits_can_be_met,

@@ -98,6 +98,8 @@ def _other(found: list[expect.Choice], value: Any) -> str:
     if bool in types and single and value in (0, 1):
         return f"write {inline(bool(value))}"
     if any(choice.is_list for choice in found):
+        if value == []:
+            return "write at least one item, or delete the line"
         return f"write [{inline(value)}]" if single else "put a dash before each item"
     if str in types and single and not isinstance(value, str):
         return f"put it in quotes: '{inline(value)}'"

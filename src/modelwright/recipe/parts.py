@@ -28,8 +28,7 @@ def named(recipe: Recipe) -> Iterator[Named]:
     yield from _listed(("data", "augment"), "augmenter", recipe.data.augment)
     yield ("finetune", "method"), "method", recipe.finetune.method
     if recipe.compress is not None:
-        passes = _listed(("compress", "passes"), "pass", recipe.compress.passes)
-        yield from (entry for entry in passes if entry[2].name != NUMERIC_PASSES)
+        yield from _listed(("compress", "passes"), "pass", recipe.compress.passes)
     yield from _listed(("evaluate", "suites"), "suite", recipe.evaluate.suites)
     yield from _listed(("package", "formats"), "format", recipe.package.formats)
 
@@ -43,6 +42,8 @@ def check_part(path: Path, kind: str, part: Part, raw: Any) -> list[Finding]:
     """What is wrong with a part's name or its options; `raw` is what the user wrote there."""
     if kind == "source" and part.name == AUTO:
         return _check_auto(part)
+    if kind == "pass" and part.name == NUMERIC_PASSES:
+        return _check_group(options_path(path, kind, part, raw), part)
     if not plugs.exists(kind, part.name):
         return _unknown(path, kind, part.name)
     try:
@@ -91,6 +92,20 @@ def _unloadable(path: Path, kind: str, name: str, error: Exception) -> Finding:
         "a part that imports",
         "install the library that it names, or repair the package that brings the part",
     )
+
+
+def _check_group(path: Path, part: Part) -> list[Finding]:
+    """`quantize` stands for all numeric passes, whose options differ."""
+    return [
+        Finding(
+            (*path, option),
+            "MW-101",
+            f"`{option}` is not an option of `{NUMERIC_PASSES}`, which stands for all numeric passes",
+            "options beside the pass that has them",
+            f"write {{int8-static: {{{option}: ...}}}} beside `{NUMERIC_PASSES}`, or delete it",
+        )
+        for option in part.options
+    ]
 
 
 def _check_auto(part: Part) -> list[Finding]:

@@ -211,6 +211,9 @@ class CallShape(Section):
     )
 
 
+CallShapes = Annotated[list[CallShape], Field(min_length=1)]
+
+
 class Compress(Section):
     """The search for a smaller, faster model inside limits, and its proof."""
 
@@ -224,7 +227,7 @@ class Compress(Section):
         description="What to make small inside the limits; cost is processor time a row.",
     )
     limits: CompressLimits = Field(default_factory=CompressLimits)
-    batch: Annotated[int, Field(ge=1, le=4096)] | Literal["data"] | list[CallShape] = Field(
+    batch: Annotated[int, Field(ge=1, le=4096)] | Literal["data"] | CallShapes = Field(
         default=1,
         description="What latency is measured at: rows of a call of median length, a list of "
         "{batch, length, weight}, or `data`: single rows over the training rows' lengths.",

@@ -69,6 +69,7 @@ class Loop:
         log_folder: where those write.
         objective: loss from the network, a batch's inputs and its targets; the task's own loss
             when there is none.
+        deadline: `time.monotonic()` after which no further epoch begins.
     """
 
     model: TrainedModel
@@ -82,6 +83,7 @@ class Loop:
     report_to: list[str]
     log_folder: Path
     objective: Objective | None = None
+    deadline: float = math.inf
 
 
 def fit(loop: Loop, bar: Bar, stop: StopFlag) -> dict[str, Any]:
@@ -309,7 +311,10 @@ class _Watcher(TrainerCallback):
             self._keep_best({"metric": main, "value": now[main], **_place(now)}, path)
         if self.stop.raised and state.global_step < state.max_steps:
             self.interrupted = control.should_training_stop = True
-        elif _stalled(past, main, self.loop.settings.early_stopping):
+        elif (
+            _stalled(past, main, self.loop.settings.early_stopping)
+            or time.monotonic() > self.loop.deadline
+        ):
             control.should_training_stop = True
         return control
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -201,7 +201,10 @@ def _facts(
 
 
 def settings_like(training: dict[str, Any], model: TrainedModel, rows: int, seed: int) -> Settings:
-    """Settings for training a model further: those it was trained with, or what suits it.
+    """Settings for training all of a model further: those it was trained with, or what suits it.
+
+    The rates of `head` and `lora` are far too high for a whole network; of those methods only how
+    labels count is taken over.
 
     Args:
         training: its `training.json`; may be empty.
@@ -209,8 +212,10 @@ def settings_like(training: dict[str, Any], model: TrainedModel, rows: int, seed
         rows: training rows.
         seed: of every random choice.
     """
-    if known := training.get("settings"):
+    known = training.get("settings") or {}
+    if known and training.get("method") == "full":
         return Settings(**{**known, "seed": seed})
+    labels = {name: known[name] for name in ("label_smoothing", "class_weights") if name in known}
     method = plugs.load("method", "full").cls
     facts = Facts(
         effort="standard",
@@ -224,7 +229,7 @@ def settings_like(training: dict[str, Any], model: TrainedModel, rows: int, seed
         method_epochs=method.epochs_factor,
         token_head=model.task.head == "token",
     )
-    return derive(Finetune(), facts, fastest_precision(), seed)[0]
+    return derive(Finetune(**labels), facts, fastest_precision(), seed)[0]
 
 
 def _settings(request: TrainRequest, facts: Facts, derived: list[Derived]) -> Settings:
@@ -281,7 +286,8 @@ def make_loop(
         ),
         settings=settings,
         loss=LossSettings(
-            settings.label_smoothing, _class_weights(request.dataset, model.task, settings)
+            settings.label_smoothing,
+            class_weights(_rows(request.dataset, "train"), model.task, settings),
         ),
         evaluate=evaluate,
         validation_rows=min(most_validation, request.dataset.info.rows.get("validation", 0)),
@@ -331,22 +337,28 @@ def _evaluator(
     return evaluate
 
 
-def _class_weights(dataset: Dataset, task: Task, settings: Settings) -> tuple[float, ...] | None:
+def class_weights(rows: Iterable[Row], task: Task, settings: Settings) -> tuple[float, ...] | None:
     """Weights inverse to class frequency, mean 1 over rows; of several labels a row, negatives
-    over positives of each."""
+    over positives of each. None where the settings ask for none.
+
+    Args:
+        rows: canonical training rows.
+        task: with its labels.
+        settings: `class_weights` decides.
+    """
     if settings.class_weights == "none" or not task.spec.labels:
         return None
-    counts = dict.fromkeys(task.spec.labels, 0)
-    for row in _rows(dataset, "train"):
+    counts, total_rows = dict.fromkeys(task.spec.labels, 0), 0
+    for row in rows:
+        total_rows += 1
         for label in row["tags"] if task.head == "token" else task.row_labels(row):
             counts[label] = counts.get(label, 0) + 1
     if task.spec.multi_label:
-        total_rows = dataset.info.rows["train"]
         return tuple(
             max(1, total_rows - counts[name]) / max(1, counts[name]) for name in task.spec.labels
         )
-    rows = sum(counts.values())
-    return tuple(rows / (len(counts) * max(1, counts[label])) for label in task.spec.labels)
+    seen = sum(counts.values())
+    return tuple(seen / (len(counts) * max(1, counts[label])) for label in task.spec.labels)
 
 
 def _suspicious(request: TrainRequest, prepared: Prepared) -> list[dict[str, Any]]:

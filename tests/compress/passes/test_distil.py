@@ -16,6 +16,7 @@ from modelwright.compress.passes import Material, Piece
 from modelwright.compress.teaching import IGNORED, Lesson, Weights
 from modelwright.models.checkpoint import TrainedModel
 from modelwright.runtime.device import StopFlag
+from modelwright.train.stage import settings_like
 
 
 def load(name: str, **options: Any) -> Any:
@@ -99,6 +100,35 @@ def test_a_lesson_that_was_cut_off_ends_with_the_same_weights(
     states = whole.model.network.state_dict()
     for name, value in resumed.model.network.state_dict().items():
         assert torch.equal(value, states[name]), name
+
+
+@pytest.mark.slow
+def test_a_lesson_without_time_ends_with_its_epoch(student: Piece, material: Material) -> None:
+    late = replace(material, deadline=0.0)
+    taught = load("distil").apply(student, {"epochs": 3, "layers": [1]}, late)
+    assert taught.facts["epochs"] == 1.0
+    assert len(taught.facts["scores"]) == 1
+
+
+def test_a_teacher_that_was_trained_with_weighted_classes_is_followed_with_them(
+    teacher: TrainedModel, material: Material
+) -> None:
+    balanced = replace(material.settings, class_weights="balanced")
+    rows = [row for row in material.rows if row["label"] == teacher.task.spec.labels[0]]
+    uneven = replace(material, settings=balanced, rows=[*material.rows, *rows])
+    weights = classroom.lesson_of(teacher, {}, {}, uneven).loss.class_weights
+    assert weights is not None
+    assert weights[0] < weights[1]
+
+
+@pytest.mark.parametrize("method", ["head", {"lora": {"rank": 8}}])
+def test_a_lesson_does_not_take_the_rate_of_a_few_weights_for_all(
+    teacher: TrainedModel, tiny_training: dict[str, Any], method: Any
+) -> None:
+    known = {**tiny_training["settings"], "learning_rate": 1e-2, "class_weights": "balanced"}
+    found = settings_like({"method": method, "settings": known}, teacher, 120, 0)
+    assert found.learning_rate < 5e-3
+    assert found.class_weights == "balanced"
 
 
 def lesson(teacher: TrainedModel, **weights: float) -> Lesson:

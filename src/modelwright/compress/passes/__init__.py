@@ -7,6 +7,7 @@ all that was done to the teacher, and can be replayed.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Material:
         settings: training settings of the teacher, or what would be derived for it.
         tuning: canonical rows that candidates are scored on.
         unlabelled: further inputs, as users send them.
+        deadline: `time.monotonic()` after which a lesson begins no further epoch.
     """
 
     teacher: TrainedModel
@@ -70,6 +72,7 @@ class Material:
     settings: Settings
     tuning: Sequence[Row] = ()
     unlabelled: Sequence[Any] = ()
+    deadline: float = math.inf
 
 
 class Pass(ABC):

@@ -20,7 +20,7 @@ from modelwright.compress.passes import Material, Pass, Piece
 if TYPE_CHECKING:
     from modelwright.models.checkpoint import TrainedModel
 
-VERSION = 3
+VERSION = 4
 REQUIRES = {"torch": "train", "transformers": "train"}
 
 

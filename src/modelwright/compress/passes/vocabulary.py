@@ -44,6 +44,10 @@ class Vocabulary(Pass):
     group: ClassVar[str] = "vocabulary"
     order: ClassVar[int] = 10
 
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._read: tuple[TrainedModel, Material, set[int]] | None = None
+
     def misfit(self, model: TrainedModel) -> str:
         from modelwright.compress.cutting import uncuttable
         from modelwright.compress.vocabulary import MODELS, model_type
@@ -71,7 +75,7 @@ class Vocabulary(Pass):
         family = family_of(network.backbone)
         rows = family.word_embeddings(network.backbone).num_embeddings
         below = family.first_position(network.backbone)
-        seen = _seen(model, material) | {encoder.settings.pad_id}
+        seen = self._seen(model, material) | {encoder.settings.pad_id}
         common = int(choice.get("common", 0))
         kept = [n for n in kept_ids(encoder.tokenizer, seen, common, below) if n < rows]
         family.keep_ids(network.backbone, kept)
@@ -83,8 +87,14 @@ class Vocabulary(Pass):
         facts = {"kept": len(kept), "before": rows, **_coverage(model, made, material)}
         return Piece(made, facts=facts)
 
+    def _seen(self, model: TrainedModel, material: Material) -> set[int]:
+        """Ids of the rows; read once for several choices on one model."""
+        if self._read is None or self._read[0] is not model or self._read[1] is not material:
+            self._read = model, material, _ids_of_rows(model, material)
+        return self._read[2]
 
-def _seen(model: TrainedModel, material: Material) -> set[int]:
+
+def _ids_of_rows(model: TrainedModel, material: Material) -> set[int]:
     """Ids of the training rows and of the further inputs."""
     task, found = model.task, set()
     rows, further = material.rows, material.unlabelled

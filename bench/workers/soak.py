@@ -23,7 +23,7 @@ from hostile import CLOSED, KINDS
 from load import HEADER_END, PATIENCE, Connection, endless, percentiles, read_body
 
 REFUSED = ("429", "503", "504")
-MOST_OPEN = 2000
+MOST_OPEN, IDLE_S = 2000, 20.0
 KEPT = 500_000
 """Latencies, for the percentiles."""
 
@@ -52,7 +52,7 @@ class Soak:
         self.good: Counter[str] = Counter()
         self.hostile: dict[str, Counter[str]] = {name: Counter() for name in KINDS}
         self.seconds: list[float] = []
-        self.idle: list[Connection] = []
+        self.idle: list[tuple[float, Connection]] = []
 
     async def run(self) -> dict[str, Any]:
         """Send, wait for the last answers, and tell."""
@@ -76,7 +76,7 @@ class Soak:
                 self.good["not sent"] += 1
             due += 1.0 / self.options.rate
         await asyncio.gather(*running)
-        for connection in self.idle:
+        for _, connection in self.idle:
             connection.close()
         return self._told()
 
@@ -103,12 +103,20 @@ class Soak:
     async def _good(self, due: float) -> None:
         _, request = next(self.requests)
         options = self.options
-        connection = self.idle.pop() if self.idle else Connection(options.host, options.port)
+        connection = self._kept() or Connection(options.host, options.port)
         status = await connection.ask(request)
-        self.idle.append(connection)
+        self.idle.append((time.monotonic(), connection))
         self.good[status] += 1
         if status == "200" and len(self.seconds) < KEPT:
             self.seconds.append(time.perf_counter() - due)
+
+    def _kept(self) -> Connection | None:
+        """The connection that was used last; those that were not for long are closed, as HTTP
+        clients do: a service closes them, too, and a request may meet that."""
+        long_ago = time.monotonic() - IDLE_S
+        while self.idle and self.idle[0][0] < long_ago:
+            self.idle.pop(0)[1].close()
+        return self.idle.pop()[1] if self.idle else None
 
     async def _hostile(self, name: str) -> None:
         kind = KINDS[name]

@@ -110,4 +110,5 @@ def _session(path: Path, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or quota_cores()
     options.log_severity_level = 3
+    options.enable_cpu_mem_arena = False  # it keeps what the largest call took (docs/lab.md)
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from modelwright.serve import Settings, create_app
-from modelwright.serve._body import Coming, Room, unpack
+from modelwright.serve._body import Coming, Room, read_body, unpack
 from modelwright.serve.problems import ServiceError
 from modelwright.testing.doubles import FakeBundle
 
@@ -109,4 +109,20 @@ def test_bodies_on_their_way_have_room_for_so_many_bytes_together():
             other.take(1)
         assert (caught.value.status, caught.value.reason) == (503, "bytes")
         alone.take(50)
+    assert room.taken == 0
+
+
+def test_a_body_takes_the_room_of_what_was_packed_in_it():
+    packed = gzip.compress(b" " * 900)
+    room = Room(1000)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": packed}
+
+    async def read() -> None:
+        with Coming(1000, 1.0, room) as coming:
+            body = await read_body({}, {"content-encoding": "gzip"}, receive, coming)
+            assert room.taken == len(body) == 900
+
+    asyncio.run(read())
     assert room.taken == 0

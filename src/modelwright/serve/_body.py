@@ -111,7 +111,8 @@ async def read_body(
     else:
         body = await _read_in_time(receive, coming)
     if encoding == "gzip":
-        return await asyncio.to_thread(unpack, body, most)
+        body = await asyncio.to_thread(unpack, body, most)
+        coming.take(max(0, len(body) - coming.size))
     return body
 
 

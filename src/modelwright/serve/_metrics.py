@@ -192,7 +192,9 @@ class Metrics:
             return
         for metric in self._of_version:
             metric.remove_by_labels({"model": oldest[0], "version": oldest[1]})
-        self._series = {key: one for key, one in self._series.items() if key[:2] != oldest}
+        for key in list(self._series):  # callers may be counted meanwhile
+            if key[:2] == oldest:
+                self._series.pop(key, None)
 
     def _read(self, key: tuple[str, str]) -> None:
         model = self._shown[key][-1]

@@ -5,9 +5,9 @@ starts, so that callers who come meanwhile wait instead of being refused; those 
 answered see their connections closed at once, and may ask again.
 
 Over the line between them the serving process sends a beat a second as soon as it is ready, while
-its models make progress. When the beats stop, or do not begin, it is killed and replaced. Before it drains it says
-so, and the parent closes the ports, too. When the line closes the parent is gone, and the serving
-process drains.
+its models make progress. When the beats stop, or do not begin, it is killed and replaced. Before it
+drains it says so, and the parent closes the ports, too. When the line closes the parent is gone, and
+the serving process drains.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ import asyncio
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, final
 
@@ -102,6 +103,14 @@ class _Asking(ABC):
             "headers": headers,
             "timeout": LONGEST_S if left is None else left + GRACE_S,
         }
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """What is sent once: nobody there is the service's own kind of error."""
+        try:
+            yield
+        except require("httpx", "client").TransportError as error:
+            raise unreachable(self.url, error) from error
 
     def _failed(self, error: httpx.TransportError, attempts: Attempts) -> ServiceError:
         if isinstance(error, require("httpx", "client").TimeoutException):
@@ -187,10 +196,8 @@ class Client(_Asking):
             ServiceError: it was refused, or nobody answers; it is sent once.
         """
         told = {"request_id": request_id, "index": index, "label": label}
-        try:
+        with self._reaching():
             response = self._http.post("/v1/feedback", json=told)
-        except require("httpx", "client").TransportError as error:
-            raise unreachable(self.url, error) from error
         return known(response.status_code, response.headers, response.content)
 
     def models(self) -> list[dict[str, Any]]:
@@ -199,10 +206,8 @@ class Client(_Asking):
         Raises:
             ServiceError: it was refused, or nobody answers.
         """
-        try:
+        with self._reaching():
             response = self._http.get("/v1/models")
-        except require("httpx", "client").TransportError as error:
-            raise unreachable(self.url, error) from error
         return models(response.status_code, response.headers, response.content)
 
     def ready(self) -> bool:
@@ -281,18 +286,14 @@ class AsyncClient(_Asking):
     async def feedback(self, request_id: str, index: int, label: Any) -> bool:
         """As `Client.feedback`."""
         told = {"request_id": request_id, "index": index, "label": label}
-        try:
+        with self._reaching():
             response = await self._http.post("/v1/feedback", json=told)
-        except require("httpx", "client").TransportError as error:
-            raise unreachable(self.url, error) from error
         return known(response.status_code, response.headers, response.content)
 
     async def models(self) -> list[dict[str, Any]]:
         """As `Client.models`."""
-        try:
+        with self._reaching():
             response = await self._http.get("/v1/models")
-        except require("httpx", "client").TransportError as error:
-            raise unreachable(self.url, error) from error
         return models(response.status_code, response.headers, response.content)
 
     async def ready(self) -> bool:

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from modelwright.errors import UserError
 from modelwright.runtime.files import read_json, write_json
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 SLICE_PREFIX = "slice:"
+TUNING_SHARE, LEAST_TUNING, MOST_TUNING = 0.3, 20, 1_000
 
 
 @dataclass
@@ -88,6 +91,20 @@ class Dataset:
     def rows(self, split: str) -> list[dict[str, Any]]:
         """The rows of a split as dictionaries; for splits that fit in memory."""
         return self.table(split).to_pylist()
+
+    def tuning_and_certification(
+        self, seed: int
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The validation rows in two parts, drawn with the seed: for choices, and for a proof that
+        must not have seen them (docs/decisions/012).
+
+        Returns:
+            Three rows in ten for choices (20 at least, 1,000 at most), and the others.
+        """
+        rows = self.rows("validation")
+        order = np.random.default_rng((seed, 2)).permutation(len(rows))
+        cut = min(MOST_TUNING, max(LEAST_TUNING, round(TUNING_SHARE * len(rows))))
+        return [rows[i] for i in sorted(order[:cut])], [rows[i] for i in sorted(order[cut:])]
 
 
 class SplitWriter:

@@ -28,7 +28,7 @@ from modelwright.runtime.files import read_json, write_json
 from modelwright.runtime.progress import say
 from modelwright.tasks import Features, Row
 
-TUNING_SHARE, MOST_TUNING, LEAST_ROWS = 0.3, 1_000, 40
+LEAST_ROWS = 40
 MINUTES: dict[Effort, float] = {"quick": 6.0, "standard": 20.0, "thorough": 60.0}
 PROBE_ROWS = 2_000
 
@@ -171,16 +171,16 @@ def open_session(request: CompressRequest, settings: Any) -> Session:
     Raises:
         UserError: MW-203 with too few validation rows to search and prove with.
     """
-    validation = request.dataset.rows("validation")
-    if len(validation) < LEAST_ROWS:
+    tuning, certification = request.dataset.tuning_and_certification(request.seed)
+    count = len(tuning) + len(certification)
+    if count < LEAST_ROWS:
         raise UserError(
             "MW-203",
-            f"{len(validation)} validation rows are too few to choose a smaller model and to prove "
+            f"{count} validation rows are too few to choose a smaller model and to prove "
             "what it loses",
             expected=f"at least {LEAST_ROWS}; some 2,000 to prove a drop of one point",
             fix="add rows, or set `data.splits.validation` to a larger share",
         )
-    tuning, certification = divided(validation, request.seed)
     rows = Rows(request.dataset, "train")
     teacher = request.teacher
     sample = rows[:: max(1, len(rows) // PROBE_ROWS)][:PROBE_ROWS]
@@ -215,10 +215,3 @@ def alone(scratch: Path) -> Iterator[None]:
             say("  another run makes the same search; waiting for it to end")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def divided(rows: Sequence[Row], seed: int) -> tuple[list[Row], list[Row]]:
-    """Tuning and certification rows, drawn with the seed."""
-    order = np.random.default_rng((seed, 2)).permutation(len(rows))
-    cut = min(MOST_TUNING, max(LEAST_ROWS // 2, round(TUNING_SHARE * len(rows))))
-    return [rows[i] for i in sorted(order[:cut])], [rows[i] for i in sorted(order[cut:])]

@@ -212,6 +212,7 @@ def train_request(work: Work, folder: Path, scratch: Path, dataset: Dataset) -> 
         recipe_folder=work.folder,
         folder=folder,
         scratch=scratch,
+        proof_follows=_proves(work),
     )
 
 
@@ -223,7 +224,9 @@ def _finetune_key(work: Work) -> dict[str, Any]:
     section = _section(work, "finetune")
     derived = {item.path for item in work.derived}
     pinned = {name: value for name, value in section.items() if f"finetune.{name}" not in derived}
+    proof = {"proof_follows": True} if _proves(work) else {}
     return {
+        **proof,
         "data": work.keys["data"],
         "section": pinned,
         "augment": None if "data.augment" in derived else _section(work, "data")["augment"],

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ class TrainRequest:
         recipe_folder: what paths are relative to.
         folder: empty folder for the checkpoint.
         scratch: folder that survives a kill.
+        proof_follows: whether a later stage proves something of the trained model on validation
+            rows; those take no part in choosing its epoch.
     """
 
     finetune: Finetune
@@ -65,6 +68,7 @@ class TrainRequest:
     recipe_folder: Path
     folder: Path
     scratch: Path
+    proof_follows: bool = False
 
 
 @dataclass
@@ -269,7 +273,8 @@ def make_loop(
     """
     model, table, settings = prepared.model, prepared.table, prepared.settings
     compact = compact_vocabulary(request, model, table)
-    evaluate = _evaluator(request, model, compact, most_validation)
+    validation = validation_rows(request, most_validation)
+    evaluate = _evaluator(validation, model, compact)
     if compact is not None:
         compact.shrink()
         table = table.map_ids(compact.table)
@@ -290,12 +295,23 @@ def make_loop(
             class_weights(_rows(request.dataset, "train"), model.task, settings),
         ),
         evaluate=evaluate,
-        validation_rows=min(most_validation, request.dataset.info.rows.get("validation", 0)),
+        validation_rows=len(validation),
         folder=request.scratch,
         report_to=list(request.finetune.report_to),
         log_folder=request.folder / "logs",
     )
     return loop, compact
+
+
+def validation_rows(request: TrainRequest, most: int = MOST_VALIDATION) -> list[Row]:
+    """The rows that choose the epoch.
+
+    Without those of a proof that follows: the luck of the best of several epochs would count
+    against every smaller model that is held against it there.
+    """
+    if request.proof_follows:
+        return request.dataset.tuning_and_certification(request.seed)[0][:most]
+    return list(islice(_rows(request.dataset, "validation"), most))
 
 
 def augmenters_of(request: TrainRequest, task: Task) -> list[Part]:
@@ -312,7 +328,7 @@ def compact_vocabulary(
     if model.task.modality != "text" or request.finetune.method.name != "full":
         return None
     pad = model.encoder.settings.pad_id  # type: ignore[union-attr]
-    rows = list(_rows(request.dataset, "validation"))[:MOST_VALIDATION]
+    rows = validation_rows(request)
     features = model.task.encode([model.task.example(row) for row in rows], model.encoder)
     ids = [np.asarray(feature["input_ids"]) for feature in features]
     # Every id up to the padding's is kept: padding, and positions counted from it, stay right.
@@ -321,11 +337,10 @@ def compact_vocabulary(
 
 
 def _evaluator(
-    request: TrainRequest, model: TrainedModel, compact: CompactVocabulary | None, most: int
-) -> Any:
-    """A function that scores the validation rows with the network as it is now."""
+    rows: list[Row], model: TrainedModel, compact: CompactVocabulary | None
+) -> Callable[[], dict[str, float]]:
+    """A function that scores the rows with the network as it is now."""
     task = model.task
-    rows = list(_rows(request.dataset, "validation"))[:most]
     features = task.encode([task.example(row) for row in rows], model.encoder)
     if compact is not None:
         for feature in features:

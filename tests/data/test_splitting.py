@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.data.chunks import hash_all
-from modelwright.data.splitting import divide, strata, wanted
+from modelwright.data.splitting import Wanted, divide, strata, wanted, wanted_for_proof
 from modelwright.errors import UserError
 
 
@@ -111,3 +111,18 @@ def test_a_row_with_several_labels_counts_as_its_rarest() -> None:
     names = ["a", "a\x1fb", "b", ""]
     sets = np.array([0, 0, 0, 1, 2, 3])
     assert strata(sets, names).tolist() == [1, 1, 1, 2, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "have", "taken"),
+    [
+        (1_000, 0, 200),  # a fifth at most
+        (10_003, 0, 2_000),
+        (10_003, 1_500, 500),
+        (67_000, 872, 2_478),  # a twentieth of many rows, with those that were given
+        (1_000_000, 0, 5_000),
+        (67_000, 6_000, 0),
+    ],
+)
+def test_a_proof_takes_rows_that_training_hardly_misses(rows: int, have: int, taken: int) -> None:
+    assert wanted_for_proof(rows, have, Wanted(0, "")).rows == taken

@@ -43,7 +43,7 @@ def test_rows_that_a_proof_will_use_take_no_part(dataset: Dataset) -> None:
     tuning, certification = dataset.tuning_and_certification(3)
     assert chosen == _numbers(tuning)
     assert not chosen & _numbers(certification)
-    assert (len(tuning), len(certification)) == (60, 140)
+    assert (len(tuning), len(certification)) == (40, 160)
 
 
 def test_the_parts_are_drawn_with_the_seed_and_hold_every_row_once(dataset: Dataset) -> None:

@@ -59,11 +59,13 @@ def command(
 ) -> int:
     """Serve bundles until stopped."""
     from modelwright.runtime.libraries import require_all
+    from modelwright.runtime.machine import one_heap
     from modelwright.serve._logs import log_to_stderr
     from modelwright.serve._supervising import Line, supervised
     from modelwright.serve.settings import Settings
     from modelwright.serve.stage import REQUIRES, Ports, checked, run
 
+    one_heap()  # before any thread begins
     require_all(REQUIRES)
     settings = Settings(
         host=host,

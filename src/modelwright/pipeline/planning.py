@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright import plugs
-from modelwright.artifacts.dataset import Dataset
+from modelwright.artifacts.dataset import Dataset, tuning_share
 from modelwright.errors import ModelwrightError
 from modelwright.pipeline.stages import Work, data_request, names_of, train_request
 from modelwright.runtime.machine import release_memory, resident_mb
@@ -203,8 +203,9 @@ def _predict_training(work: Work, dataset: Dataset, folder: Path, prediction: Pr
     measured = calibrate(request, rows=total, steps=STEPS)
     prediction.facts = measured.facts
     forward = measured.forward_seconds_a_row
-    validation = min(prediction.rows.get("validation", 0), MOST_VALIDATION)
-    test = prediction.rows.get("test", 0) or validation
+    held = prediction.rows.get("validation", 0)
+    validation = min(tuning_share(held) if request.proof_follows else held, MOST_VALIDATION)
+    test = prediction.rows.get("test", 0) or min(held, MOST_VALIDATION)
     usual = max(1.0, measured.usual)
     weights_mb = measured.parameters * 4 / 1e6
     base_mb = measured.peak_mb

@@ -24,6 +24,8 @@ _FLAGS = (
 """Instruction sets that decide which kernels run, as Linux names them (x86, then ARM)."""
 
 
+M_ARENA_MAX = -8
+"""The parameter of mallopt(3), as glibc's malloc.h numbers it."""
 _CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables with which a user forbids instruction sets; oneDNN obeys, as in OpenVINO's 8-bit kernels.
 
@@ -171,6 +173,16 @@ def trim_heap() -> None:
     """Give freed blocks of the C library's heap back, without looking for unused objects."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def one_heap() -> None:
+    """Let threads that begin from now on share the C library's main heap.
+
+    By default each has a heap of its own, and what a large request leaves at the end of such a heap
+    is not given back even by `trim_heap`. A heap in which a thread works already stays.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(M_ARENA_MAX, 1)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from modelwright.runtime.process import age
 from modelwright.runtime.progress import say
 from modelwright.serve._keys import KeyRing
 from modelwright.serve._logs import log_to_stderr
+from modelwright.serve._memory import give_back
 from modelwright.serve._supervising import Line
 from modelwright.serve._tls import Certificate
 from modelwright.serve._tracing import tracing_of
@@ -266,6 +267,7 @@ class Process:
             if (certificate := self.certificate) is not None:
                 metrics.certificate(lambda: certificate.ends)
                 tasks.append(asyncio.create_task(certificate.watch()))
+            tasks.append(asyncio.create_task(give_back()))
             if (seconds := age()) is not None:
                 metrics.startup_seconds.set(seconds)
             if self.line is not None:

@@ -55,9 +55,7 @@ def certify(workshop: Workshop, points: Sequence[Point]) -> Certified:
     passed: list[Point] = []
     order: list[dict[str, Any]] = []
     for point in points:
-        variant = workshop.open(point.path)
-        found = session.part(variant, session.certification)
-        variant.engine.close()
+        found = answered(workshop, point)
         drop = noninferiority(baseline.evidence, found.evidence, alpha=ALPHA, seed=seed)
         point.certified = told(drop, limit, seed)
         holds = drop.within(limit)
@@ -73,6 +71,15 @@ def certify(workshop: Workshop, points: Sequence[Point]) -> Certified:
             break
         passed.append(point)
     return Certified(passed, order, baseline, openings)
+
+
+def answered(workshop: Workshop, point: Point) -> Part:
+    """A point's form on the certification rows."""
+    variant = workshop.open(point.path)
+    try:
+        return workshop.session.part(variant, workshop.session.certification)
+    finally:
+        variant.engine.close()
 
 
 def _openings(scratch: Path) -> int:

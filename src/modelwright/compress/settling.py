@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from modelwright.compress.answer import infeasible
-from modelwright.compress.certifying import Certified, raced, told
+from modelwright.compress.certifying import Certified, answered, raced, told
 from modelwright.compress.choosing import meets, objective
 from modelwright.compress.memory import memory_mb
 from modelwright.compress.points import TIMING_SECONDS, Point, Workshop
@@ -121,12 +121,10 @@ def _tune(workshop: Workshop, point: Point) -> None:
 
 def _judged(workshop: Workshop, point: Point, certified: Certified) -> Part:
     """A form on the certification rows; its test, where it was not reached."""
-    session = workshop.session
-    variant = workshop.open(point.path)
-    part = session.part(variant, session.certification)
-    variant.engine.close()
+    part = answered(workshop, point)
     if point.certified is None:
-        limit, seed = session.request.compress.max_drop, session.request.seed
+        request = workshop.session.request
+        limit, seed = request.compress.max_drop, request.seed
         drop = noninferiority(certified.baseline.evidence, part.evidence, seed=seed)
         point.certified = {**told(drop, limit, seed), "passed": False}
     return part

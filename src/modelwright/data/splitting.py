@@ -20,9 +20,9 @@ HELD_OUT = ("test", "validation")
 DERIVED_SHARE = 0.1
 DERIVED_MOST = {"validation": 2_000, "test": 5_000}
 PROOF_ROWS, PROOF_SHARE = 2_000, 0.2
-PROOF_SPARED, PROOF_MOST = 0.05, 5_000
-"""Validation rows that a proof of compression asks for, and the most that training gives for them;
-of many rows, a share that training hardly misses, for a narrower interval.
+PROOF_MOST = 5_000
+"""Validation rows that a proof of compression asks for, and the share of the training rows that it
+may take for them; of many rows a tenth, up to a most, since the interval narrows with each.
 
 A drop of one point is shown, more often than not, from some 1,000 rows on when 3% of the rows tell
 the two models apart (`metrics/noninferiority.py`); a part of the rows serves the search.
@@ -60,7 +60,7 @@ def wanted_for_proof(rows: int, given: int, otherwise: Wanted) -> Wanted:
         given: validation rows that a file gave.
         otherwise: what is taken without a proof.
     """
-    wanted = min(PROOF_MOST, max(PROOF_ROWS, round(PROOF_SPARED * rows)))
+    wanted = min(PROOF_MOST, max(PROOF_ROWS, round(DERIVED_SHARE * rows)))
     count = min(wanted - given, round(PROOF_SHARE * rows))
     if count <= otherwise.rows:
         return otherwise

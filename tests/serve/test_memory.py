@@ -13,17 +13,22 @@ import asyncio, threading
 from modelwright.runtime.machine import one_heap, resident_mb
 from modelwright.serve import _memory
 
-THREADS, SIZE, ROOM_MB = 4, 15_000_000, 20
-together = threading.Barrier(THREADS)
+THREADS, SIZE, ROOM_MB = 2, 14_000_000, 10
+together, tried = threading.Barrier(THREADS), threading.Event()
+
+def trim(trim_heap=_memory.trim_heap):
+    trim_heap()
+    tried.set()
 
 def work():
-    bytearray(SIZE)  # the heap learns that blocks of this size come and go, and keeps the next
+    bytearray(2 * SIZE)  # the heap learns that such blocks come and go, and keeps the next
     together.wait()
     block = bytearray(SIZE)
+    assert tried.wait(10)  # once in vain, while it is used
     together.wait()
 
 async def main():
-    _memory.LOOK_S = 0.02
+    _memory.LOOK_S, _memory.SELDOM_S, _memory.trim_heap = 0.02, 0.05, trim
     before = resident_mb()
     task = asyncio.create_task(_memory.give_back())
     await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """What large requests leave in the C library's heap goes back to the system.
 
-A freed block stays with the heap while a younger one lies behind it. Of some thousand large requests,
-a few leave 20 MB each for good (docs/lab.md), in every thread's part of the heap.
+A freed block stays with the heap while a younger one lies behind it: a long text or a large body can
+leave 20 MB there (docs/lab.md).
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ import asyncio
 
 from modelwright.runtime.machine import resident_mb, trim_heap
 
-LOOK_S = 5.0
+LOOK_S, SELDOM_S = 5.0, 60.0
+"""Seconds between looks; more and more of them while giving back frees nothing."""
 GROWN_MB = 8.0
 """Below it, giving back costs more (the pages are asked for again) than it frees."""
 
 
 async def give_back() -> None:
-    """Trim the heap whenever the process has grown since it was trimmed last; forever."""
-    settled = resident_mb()
+    """Trim the heap while the process is larger than it has been; forever."""
+    least, pause = resident_mb(), LOOK_S
     while True:
-        await asyncio.sleep(LOOK_S)
-        now = resident_mb()
-        if now > settled + GROWN_MB:
-            await asyncio.to_thread(trim_heap)
-            now = settled = resident_mb()
-        settled = min(settled, now)
+        await asyncio.sleep(pause)
+        before = resident_mb()
+        least = min(least, before)
+        if before < least + GROWN_MB:
+            pause = LOOK_S
+            continue
+        await asyncio.to_thread(trim_heap)
+        freed = before - resident_mb()
+        pause = LOOK_S if freed >= GROWN_MB else min(2 * pause, SELDOM_S)

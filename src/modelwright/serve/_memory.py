@@ -10,8 +10,9 @@ import asyncio
 
 from modelwright.runtime.machine import resident_mb, trim_heap
 
-LOOK_S, SELDOM_S = 5.0, 60.0
-"""Seconds between looks; more and more of them while giving back frees nothing."""
+LOOK_S, SELDOM_S = 60.0, 600.0
+"""Seconds between looks; more and more of them while giving back frees nothing. A service that is
+asked such things all the time needs the room again within seconds."""
 GROWN_MB = 8.0
 """Below it, giving back costs more (the pages are asked for again) than it frees."""
 
